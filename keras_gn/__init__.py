@@ -1,0 +1,1 @@
+"""Group Normalization for Keras 3."""
