@@ -1,0 +1,34 @@
+"""Settings that every test shares: two virtual CPU devices, a backend that stays fixed, real data."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import pytest
+
+if os.environ["KERAS_BACKEND"] == "tensorflow":
+    import tensorflow as tf
+
+    # Strategies are tested on two logical devices; this must come before TensorFlow starts its runtime.
+    _CPU = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(_CPU, [tf.config.LogicalDeviceConfiguration()] * 2)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real sample data beside the checkout, or KERAS_GN_TEST_DATA; skips where there is none."""
+    default = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("KERAS_GN_TEST_DATA", default))
+    if not folder.is_dir():
+        pytest.skip(f"needs real sample data in {folder}; set KERAS_GN_TEST_DATA to its folder")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def fixed_seed() -> None:
+    """The same random numbers in every run of a test."""
+    import keras
+
+    keras.utils.set_random_seed(0)
