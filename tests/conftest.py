@@ -18,7 +18,7 @@ if os.environ["KERAS_BACKEND"] == "tensorflow":
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of real sample data beside the checkout, or KERAS_GN_TEST_DATA; skips where there is none."""
+    """The folder of real sample data beside the checkout, or KERAS_GN_TEST_DATA; skips if there is none."""
     default = Path(__file__).resolve().parents[2] / "shared" / "data"
     folder = Path(os.environ.get("KERAS_GN_TEST_DATA", default))
     if not folder.is_dir():

@@ -1,0 +1,11 @@
+"""Scores a run or a SavedModel: `python evaluate.py --run runs/NAME`; `--help` tells the rest."""
+
+import os
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up notes are no news to a user
+
+from zoo.cli.evaluate import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,11 @@
+"""Trains a model of the zoo: `python train.py --model resnet50 --norm gn`; `--help` tells the rest."""
+
+import os
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up notes are no news to a user
+
+from zoo.cli.train import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,102 @@
+"""The options that make up a TrainConfig, as command-line arguments."""
+
+import argparse
+from typing import Any
+
+import zoo
+from zoo.data import list_datasets
+from zoo.models.norms import NORM_NAMES
+from zoo.training import config
+
+
+def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds an option for every field of TrainConfig; what isn't given stays out of the namespace, so that
+    the recipe decides.
+    """
+    for title, options in _options().items():
+        group = parser.add_argument_group(title)
+        for name, settings in options.items():
+            flag = "--" + name.replace("_", "-")
+            group.add_argument(flag, dest=f"config.{name}", default=argparse.SUPPRESS, **settings)
+
+
+def config_overrides(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The fields of TrainConfig that the command line gave."""
+    prefix = "config."
+    given = {name.removeprefix(prefix): value for name, value in vars(arguments).items() if prefix in name}
+    if "milestones" in given:
+        given["milestones"] = tuple(given["milestones"].split(","))
+    return given
+
+
+def _options() -> dict[str, dict[str, dict[str, Any]]]:
+    return {
+        "model": {
+            "model": {"help": ", ".join(zoo.list_models())},
+            "norm": {"help": f"{', '.join(NORM_NAMES)}; with arguments as gn:groups=16, gn:channels_per_group=16"},
+            "initial_weights": {"metavar": "FILE", "help": "start from a .weights.h5 or .keras file"},
+        },
+        "data": {
+            "dataset": {"help": ", ".join(list_datasets())},
+            "data_dir": {"metavar": "DIR", "help": "where the data lies"},
+            "image_size": {
+                "type": int,
+                "metavar": "PIXELS",
+                "help": "side of the square that the model sees",
+            },
+            "validation_fraction": {
+                "type": float,
+                "metavar": "SHARE",
+                "help": "held out of the training images",
+            },
+            "on_corrupt": {"help": "a corrupt image: refuse (stop and name it) or skip (leave it out)"},
+        },
+        "length": {
+            "batch_size": {"type": int, "metavar": "N", "help": "images a batch, of all replicas together"},
+            "epochs": {"type": int, "metavar": "N", "help": "passes over the training images"},
+            "steps": {"type": int, "metavar": "N", "help": "optimizer steps, instead of epochs"},
+            "seed": {"type": int, "metavar": "N", "help": "decides every random number"},
+        },
+        "optimization": {
+            "optimizer": {"help": ", ".join(config.OPTIMIZERS)},
+            "learning_rate": {
+                "type": float,
+                "metavar": "X",
+                "help": "at --learning-rate-batch images a step",
+            },
+            "learning_rate_batch": {
+                "type": _optional(int),
+                "metavar": "N",
+                "help": "scale the learning rate linearly with the batch, from N images; none: don't scale",
+            },
+            "momentum": {"type": float, "metavar": "X", "help": "of sgd"},
+            "weight_decay": {
+                "type": float,
+                "metavar": "X",
+                "help": "sgd: part of the gradient; adamw: decoupled",
+            },
+            "decay_norm": {"action": argparse.BooleanOptionalAction, "help": "decay gamma and beta as well"},
+            "schedule": {"help": ", ".join(config.SCHEDULES)},
+            "warmup": {"metavar": "DURATION", "help": "linear warm-up, as 5 (epochs) or 500steps"},
+            "milestones": {
+                "metavar": "DURATIONS",
+                "help": "of schedule step, as 30,60,90 or 500steps,800steps",
+            },
+            "label_smoothing": {"type": float, "metavar": "X", "help": "share spread over all classes"},
+            "clip_norm": {"type": _optional(float), "metavar": "X", "help": "largest norm of the gradient"},
+            "accumulate": {"type": int, "metavar": "N", "help": "batches whose gradients make one step"},
+        },
+        "machine": {
+            "strategy": {"help": ", ".join(config.STRATEGIES)},
+            "precision": {"help": ", ".join(config.PRECISIONS)},
+            "jit": {"help": f"compile the step with XLA: {', '.join(config.JIT_CHOICES)}"},
+        },
+    }
+
+
+def _optional(kind: type) -> Any:
+    def parse(value: str) -> Any:
+        return None if value.lower() == "none" else kind(value)
+
+    parse.__name__ = f"{kind.__name__} or none"  # argparse names the type in its message
+    return parse

@@ -1,0 +1,54 @@
+"""What both command lines share: logging, and errors that end in a sentence instead of a traceback."""
+
+import argparse
+import errno
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import tensorflow as tf
+
+from zoo.data import corrupt
+from zoo.errors import UserError
+
+FAILED = 2
+INTERRUPTED = 130  # the shell's code for a program that Ctrl-C ended
+
+
+def run(command: Callable[[argparse.Namespace], None], arguments: argparse.Namespace) -> int:
+    """Runs a command and returns its exit status; what a user can mend is told in one message."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("absl").setLevel(logging.WARNING)
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    try:
+        with corrupt.translated_errors():
+            command(arguments)
+    except UserError as error:
+        return _fail(str(error))
+    except OSError as error:
+        if error.errno not in _DISK_ERRORS:
+            raise
+        return _fail(f"Could not write {error.filename or 'a file'}: {error.strerror}. {_DISK_HINT}")
+    except tf.errors.ResourceExhaustedError as error:
+        return _fail(f"Out of memory; choose a smaller --batch-size. {error.message.splitlines()[0]}")
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return 0
+
+
+def _fail(message: str) -> int:
+    sys.stderr.write(f"error: {message}\n")
+    return FAILED
+
+
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
+_DISK_HINT = "What was written before is whole; free some space, or choose another --output."
+
+
+def existing_folder(value: str) -> Path:
+    """An argument that must be a folder."""
+    path = Path(value)
+    if not path.is_dir():
+        raise argparse.ArgumentTypeError(f"no such folder: {value!r}")
+    return path

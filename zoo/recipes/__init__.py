@@ -1,0 +1,25 @@
+"""Recipes: named configurations. A run without --recipe takes the one named after its data set."""
+
+from zoo.errors import unknown_name
+from zoo.recipes.cifar10 import CIFAR10
+from zoo.recipes.digits import DIGITS
+from zoo.recipes.fashion_mnist import FASHION_MNIST
+from zoo.recipes.folder import FOLDER, PLANT_SEEDLINGS
+from zoo.recipes.imagenet import IMAGENET_GN
+from zoo.training.config import TrainConfig
+
+RECIPES: dict[str, TrainConfig] = {
+    "digits": DIGITS,
+    "cifar10": CIFAR10,
+    "fashion_mnist": FASHION_MNIST,
+    "plant_seedlings": PLANT_SEEDLINGS,
+    "folder": FOLDER,
+    "imagenet2012": IMAGENET_GN,
+}
+
+
+def get_recipe(name: str) -> TrainConfig:
+    """The recipe called `name`; an unknown name is an error that offers the nearest."""
+    if name not in RECIPES:
+        raise unknown_name("recipe", name, RECIPES)
+    return RECIPES[name]

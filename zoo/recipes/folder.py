@@ -1,0 +1,20 @@
+"""Anybody's own folders of images, a folder a class."""
+
+import dataclasses
+
+from zoo.training.config import TrainConfig
+
+FOLDER = TrainConfig(
+    model="resnet18",
+    norm="gn",
+    dataset="folder",
+    batch_size=16,
+    epochs=30,
+    optimizer="adamw",
+    learning_rate=5e-4,
+    learning_rate_batch=None,
+    weight_decay=0.05,
+    warmup="1",
+    clip_norm=1.0,
+)
+PLANT_SEEDLINGS = dataclasses.replace(FOLDER, dataset="plant_seedlings")

@@ -1,0 +1,175 @@
+"""Image classification: one image, one label."""
+
+import io
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import scipy.special
+import tensorflow as tf
+from PIL import Image
+
+import zoo
+from zoo.data import Dataset, Records, evaluation_batches, image_ops, training_batches
+from zoo.errors import UserError
+from zoo.metrics import classification_scores, draw_confusion, per_class_table
+from zoo.tasks.task import Evaluation, ServingBatch, Signature
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageClassification:
+    """Softmax classification with cross-entropy.
+
+    Args:
+        dataset: the images, labels and class names.
+        model: a name of `zoo.list_models()`.
+        norm: a norm name, or a callable name -> layer.
+        initial_weights: a file of weights to start from.
+        label_smoothing: share of the label spread over all classes (1512.00567, section 7).
+    """
+
+    dataset: Dataset
+    model: str
+    norm: str
+    initial_weights: str | None = None
+    label_smoothing: float = 0.0
+    watch: str = "accuracy"
+
+    def build_model(self) -> keras.Model:
+        """The model for images of the data set's size; its output is the logits `[B, K]`."""
+        spec = self.dataset.spec
+        return zoo.build(
+            self.model,
+            norm=self.norm,
+            num_classes=len(self.dataset.class_names),
+            input_shape=(spec.image_size, spec.image_size, spec.channels),
+            weights=self.initial_weights,
+        )
+
+    def loss(self, labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+        """Cross-entropy `[B]` of logits `[B, K]` against smoothed labels."""
+        return keras.losses.categorical_crossentropy(
+            keras.ops.one_hot(labels, len(self.dataset.class_names)),
+            outputs,
+            from_logits=True,
+            label_smoothing=self.label_smoothing,
+        )
+
+    def training_metrics(self) -> list[keras.metrics.Metric]:
+        """Accuracy, by Keras, while training."""
+        return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+
+    def has_split(self, split: str) -> bool:
+        """Whether the data has this split."""
+        return split in self.dataset.splits
+
+    def batches_per_epoch(self, batch_size: int) -> int:
+        """Whole batches in a pass over the training split."""
+        return len(self._records("train")) // batch_size
+
+    def training_batches(self, batch_size: int, *, seed: int, epoch: int) -> tf.data.Dataset:
+        """Shuffled, augmented batches without end, from the start of `epoch` on."""
+        records = self._records("train")
+        return training_batches(records, self.dataset.spec, batch_size=batch_size, seed=seed, epoch=epoch)
+
+    def evaluation_batches(self, split: str, batch_size: int) -> tf.data.Dataset:
+        """Every image of a split once, in order."""
+        return evaluation_batches(self._records(split), self.dataset.spec, batch_size=batch_size)
+
+    def probabilities(self, outputs: np.ndarray) -> np.ndarray:
+        """Softmax of logits `[B, K]`."""
+        return scipy.special.softmax(outputs.astype(np.float64), axis=-1)
+
+    def serving_batches(self, split: str, batch_size: int) -> Iterator[ServingBatch]:
+        """A split as a client would send it: pixels, or the bytes of files."""
+        records = self._records(split)
+        for start in range(0, len(records), batch_size):
+            chosen = records.take(range(start, min(start + batch_size, len(records))))
+            if chosen.images is not None:
+                yield ServingBatch("serve", {"images": tf.constant(chosen.images)}, chosen.labels)
+            else:
+                files = [Path(path).read_bytes() for path in chosen.paths]
+                yield ServingBatch("serve_encoded", {"encoded_images": tf.constant(files)}, chosen.labels)
+
+    def evaluate(self, results: Iterable[tuple[np.ndarray, np.ndarray]]) -> Evaluation:
+        """Scores batches of (labels `[B]`, probabilities `[B, K]`)."""
+        labels, probabilities = (np.concatenate(parts) for parts in zip(*results, strict=True))
+        predicted = probabilities.argmax(axis=1)
+        names = self.dataset.class_names
+        return Evaluation(
+            metrics=classification_scores(labels, probabilities),
+            tables={"per_class": per_class_table(labels, predicted, names)},
+            pictures={"confusion_matrix": draw_confusion(labels, predicted, names)},
+        )
+
+    def signatures(self, model: keras.Model) -> list[Signature]:
+        """`serve` takes uint8 images of one size, `serve_encoded` JPEG or PNG files of any sizes.
+
+        Both return `probabilities` and `logits` `[B, K]`, `class_id` `[B]` and `class_name` `[B]`.
+        """
+        spec = self.dataset.spec
+        class_names = tf.constant(self.dataset.class_names)
+
+        def classify(images: tf.Tensor) -> dict[str, tf.Tensor]:
+            logits = tf.cast(model(images, training=False), tf.float32)
+            class_id = tf.argmax(logits, axis=-1)
+            return {
+                "probabilities": tf.nn.softmax(logits),
+                "logits": logits,
+                "class_id": class_id,
+                "class_name": tf.gather(class_names, class_id),
+            }
+
+        def serve(images: tf.Tensor) -> dict[str, tf.Tensor]:
+            return classify(image_ops.preprocess(images, spec))
+
+        def prepare(encoded: tf.Tensor) -> tf.Tensor:
+            return image_ops.preprocess(image_ops.decode(encoded), spec)
+
+        def serve_encoded(encoded_images: tf.Tensor) -> dict[str, tf.Tensor]:
+            one = tf.TensorSpec([spec.image_size, spec.image_size, spec.channels], tf.float32)
+            return classify(tf.map_fn(prepare, encoded_images, fn_output_signature=one))
+
+        pixels = tf.TensorSpec([None, None, None, spec.channels], tf.uint8, name="images")
+        files = tf.TensorSpec([None], tf.string, name="encoded_images")
+        return [
+            Signature("serve", serve, pixels, self._example_images),
+            Signature("serve_encoded", serve_encoded, files, self._example_files),
+        ]
+
+    def metadata(self) -> dict[str, Any]:
+        """What a SavedModel says of itself."""
+        spec = self.dataset.spec
+        return {
+            "task": "image_classification",
+            "model": self.model,
+            "norm": str(self.norm),
+            "dataset": spec.name,
+            "class_names": list(self.dataset.class_names),
+            "image_size": spec.image_size,
+            "channels": spec.channels,
+        }
+
+    def _records(self, split: str) -> Records:
+        if split not in self.dataset.splits:
+            raise UserError(
+                f"`split` must be one that the data has: {', '.join(self.dataset.splits)}. Received: "
+                f"split={split!r} of {self.dataset.spec.name}. Give a --data-dir that holds it."
+            )
+        return self.dataset.splits[split]
+
+    def _example_images(self, count: int) -> np.ndarray:
+        spec = self.dataset.spec
+        shape = (count, spec.image_size, spec.image_size, spec.channels)
+        return np.random.default_rng(count).integers(0, 256, shape, dtype=np.uint8)
+
+    def _example_files(self, count: int) -> np.ndarray:
+        files = []
+        for pixels in self._example_images(count):
+            buffer = io.BytesIO()
+            Image.fromarray(pixels.squeeze()).save(buffer, "PNG")
+            files.append(buffer.getvalue())
+        return np.array(files)

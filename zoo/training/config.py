@@ -1,0 +1,104 @@
+"""The configuration of one training run: everything that decides its result, and nothing else."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Self
+
+from zoo.errors import UserError, unknown_name
+
+OPTIMIZERS = ("sgd", "adamw")
+SCHEDULES = ("constant", "cosine", "step")
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+STRATEGIES = ("auto", "one", "mirrored")
+JIT_CHOICES = ("auto", "on", "off")
+CORRUPT_CHOICES = ("refuse", "skip")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """One run. Recipes are instances of it; the command line replaces single fields.
+
+    A duration (`warmup`, `milestones`) is a string: `"5"` or `"5epochs"` counts epochs, fractions allowed,
+    `"500steps"` counts optimizer steps (see `zoo.training.schedule.in_steps`).
+    """
+
+    model: str = "resnet50"
+    norm: str = "gn"
+    initial_weights: str | None = None
+
+    dataset: str = "digits"
+    data_dir: str | None = None
+    image_size: int | None = None
+    validation_fraction: float | None = None
+    on_corrupt: str = "refuse"
+
+    batch_size: int = 32
+    epochs: int = 10
+    steps: int | None = None
+
+    optimizer: str = "sgd"
+    learning_rate: float = 0.1
+    learning_rate_batch: int | None = 256
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    decay_norm: bool = True
+    schedule: str = "cosine"
+    warmup: str = "0"
+    milestones: tuple[str, ...] = ()
+    label_smoothing: float = 0.0
+    clip_norm: float | None = None
+    accumulate: int = 1
+
+    strategy: str = "auto"
+    precision: str = "float32"
+    jit: str = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "milestones", tuple(self.milestones))  # JSON brings a list
+        for name, valid in _CHOICES.items():
+            if getattr(self, name) not in valid:
+                raise unknown_name(name, getattr(self, name), valid)
+        for name, (lowest, highest, rule) in _RANGES.items():
+            value = getattr(self, name)
+            if value is not None and not lowest <= value <= highest:
+                raise UserError(f"`{name}` must be {rule}. Received: {name}={value}.")
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as JSON values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> Self:
+        """The config of a run folder; a field that this version doesn't know is an error that names it."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        for name in content:
+            if name not in known:
+                raise unknown_name("config field", name, known)
+        return cls(**content)
+
+
+_CHOICES = {
+    "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
+    "precision": PRECISIONS,
+    "strategy": STRATEGIES,
+    "jit": JIT_CHOICES,
+    "on_corrupt": CORRUPT_CHOICES,
+}
+_INFINITY = float("inf")
+_TINY = 1e-12
+_RANGES: dict[str, tuple[float, float, str]] = {
+    "image_size": (1, _INFINITY, "a positive number of pixels"),
+    "validation_fraction": (0, 0.9, "a share of the training images between 0 and 0.9"),
+    "batch_size": (1, _INFINITY, "a positive number of images"),
+    "epochs": (1, _INFINITY, "a positive number of passes over the training data"),
+    "steps": (1, _INFINITY, "a positive number of optimizer steps"),
+    "learning_rate": (_TINY, _INFINITY, "positive"),
+    "learning_rate_batch": (1, _INFINITY, "a positive number of images, or left out for no scaling"),
+    "momentum": (0, 1, "between 0 and 1"),
+    "weight_decay": (0, _INFINITY, "zero or positive"),
+    "label_smoothing": (0, 0.99, "between 0 and 0.99"),
+    "clip_norm": (_TINY, _INFINITY, "positive, or left out for no clipping"),
+    "accumulate": (1, _INFINITY, "a positive number of batches a step"),
+}

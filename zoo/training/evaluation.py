@@ -1,0 +1,47 @@
+"""Scores a model on a split and writes what a person wants to see of it."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from zoo.files import atomic_path, write_json
+from zoo.tasks import Evaluation, Task
+
+# A SavedModel's signature: keyword arguments of tensors in, a dict of tensors out.
+Serve = Callable[..., dict[str, tf.Tensor]]
+_Results = Iterator[tuple[np.ndarray, np.ndarray]]
+
+
+def evaluate_model(model: keras.Model, task: Task, split: str, *, batch_size: int) -> Evaluation:
+    """Scores a live model on every example of `split`."""
+
+    def results() -> _Results:
+        for images, labels in tqdm(task.evaluation_batches(split, batch_size), desc=split, unit="batches"):
+            yield labels.numpy(), task.probabilities(model.predict_on_batch(images))
+
+    return task.evaluate(results())
+
+
+def evaluate_signatures(signatures: dict[str, Serve], task: Task, split: str, *, batch_size: int) -> Evaluation:
+    """Scores a SavedModel through its signatures: raw pixels or encoded files in, probabilities out."""
+
+    def results() -> _Results:
+        for batch in tqdm(task.serving_batches(split, batch_size), desc=split, unit="batches"):
+            yield batch.labels, signatures[batch.signature](**batch.inputs)["probabilities"].numpy()
+
+    return task.evaluate(results())
+
+
+def save_evaluation(evaluation: Evaluation, folder: Path) -> None:
+    """Writes `metrics.json`, a CSV for every table and a PNG for every picture."""
+    write_json(folder / "metrics.json", evaluation.metrics)
+    for name, table in evaluation.tables.items():
+        with atomic_path(folder / f"{name}.csv") as temporary:
+            table.to_csv(temporary, index=False)
+    for name, picture in evaluation.pictures.items():
+        with atomic_path(folder / f"{name}.png") as temporary:
+            picture.savefig(temporary, dpi=120)

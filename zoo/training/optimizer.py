@@ -1,0 +1,48 @@
+"""Optimizers as the papers define them."""
+
+import keras
+
+from zoo.training.config import TrainConfig
+
+NORM_VARIABLES = ("gamma", "beta")
+
+
+class CoupledSGD(keras.optimizers.SGD):
+    """SGD with momentum whose weight decay is part of the gradient, as in the papers, torch and Caffe2:
+
+        g' = g + l2 * w ;  m = momentum * m - learning_rate * g' ;  w = w + m
+
+    Keras' own `SGD(weight_decay=...)` shrinks the weight beside the step (`w -= learning_rate * decay * w`),
+    out of the momentum's reach: with momentum 0.9 it decays ten times less than a paper's figure means.
+    """
+
+    def __init__(self, learning_rate: object, *, l2: float, **kwargs: object) -> None:
+        super().__init__(learning_rate, **kwargs)
+        self.l2 = l2
+
+    def update_step(self, gradient: object, variable: keras.Variable, learning_rate: object) -> None:
+        if self.l2 and self._use_weight_decay(variable):
+            gradient = gradient + self.l2 * variable
+        super().update_step(gradient, variable, learning_rate)
+
+    def get_config(self) -> dict[str, object]:
+        return {**super().get_config(), "l2": self.l2}
+
+
+def make_optimizer(
+    config: TrainConfig, schedule: keras.optimizers.schedules.LearningRateSchedule, model: keras.Model
+) -> keras.optimizers.Optimizer:
+    """The optimizer of `config` for `model`; with `decay_norm=False`, gamma and beta don't decay."""
+    common = {
+        "learning_rate": schedule,
+        "global_clipnorm": config.clip_norm,
+        "gradient_accumulation_steps": config.accumulate if config.accumulate > 1 else None,
+    }
+    if config.optimizer == "sgd":
+        optimizer = CoupledSGD(l2=config.weight_decay, momentum=config.momentum, **common)
+    else:
+        optimizer = keras.optimizers.AdamW(weight_decay=config.weight_decay, **common)
+    if not config.decay_norm:
+        kept = [v for v in model.trainable_variables if v.name in NORM_VARIABLES]
+        optimizer.exclude_from_weight_decay(var_list=kept)
+    return optimizer

@@ -1,0 +1,51 @@
+"""Keeps what an epoch leaves: its row of the history, the curves, the best model, the checkpoint."""
+
+import keras
+import pandas as pd
+
+from zoo.files import atomic_path
+from zoo.training import checkpoint
+from zoo.training.checkpoint import Progress
+from zoo.training.curves import draw_curves
+from zoo.training.run_folder import RunFolder
+
+
+class Recorder(keras.callbacks.Callback):
+    """Writes history.csv, curves.png, best.keras and a checkpoint at the end of every epoch.
+
+    The checkpoint comes last: a run that dies before it repeats the epoch and writes the same files again.
+
+    Args:
+        folder: where to write.
+        progress: the state of the run, updated in place.
+        best_model: the model to save as `best.keras`, sharing its weights with the one that trains.
+        watch: the metric whose highest value is the best; None where nothing is held out, so that the newest
+            model counts as the best.
+    """
+
+    def __init__(self, folder: RunFolder, progress: Progress, best_model: keras.Model, *, watch: str | None) -> None:
+        super().__init__()
+        self.folder = folder
+        self.progress = progress
+        self.best_model = best_model
+        self.watch = watch
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        logs = {name: float(value) for name, value in (logs or {}).items()}
+        row = {"epoch": epoch + 1, **logs, "learning_rate": float(self.model.optimizer.learning_rate)}
+        self.progress.history.append(row)
+        self.progress.epoch = epoch + 1
+        self._keep_best(logs)
+        history = pd.DataFrame(self.progress.history)
+        with atomic_path(self.folder.history_file) as temporary:
+            history.to_csv(temporary, index=False)
+        draw_curves(history, self.folder.curves_file)
+        checkpoint.save(self.folder.checkpoints, self.model, self.progress)
+
+    def _keep_best(self, logs: dict[str, float]) -> None:
+        if self.watch is not None:
+            if self.progress.best is not None and logs[self.watch] <= self.progress.best:
+                return
+            self.progress.best = logs[self.watch]
+        with atomic_path(self.folder.best_model) as temporary:
+            self.best_model.save(temporary)

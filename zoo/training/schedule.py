@@ -1,0 +1,91 @@
+"""Durations in epochs or steps, and learning-rate schedules."""
+
+import re
+
+import keras
+from keras import ops
+
+from zoo.errors import UserError
+from zoo.training.config import TrainConfig
+
+_DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*(epochs?|steps?)?")
+
+
+def in_steps(duration: str, steps_per_epoch: float, *, argument: str = "duration") -> int:
+    """Optimizer steps of a duration given in epochs (the default unit) or in steps.
+
+    >>> in_steps("1.5", 100), in_steps("30epochs", 100), in_steps("500steps", 100)
+    (150, 3000, 500)
+    """
+    match = _DURATION.fullmatch(duration.strip())
+    if match is None:
+        raise UserError(
+            f"`{argument}` must be a number of epochs or steps, as 5, 0.5epochs or 500steps. "
+            f"Received: {argument}={duration!r}."
+        )
+    number, unit = float(match[1]), match[2] or "epochs"
+    return round(number if unit.startswith("step") else number * steps_per_epoch)
+
+
+def peak_learning_rate(config: TrainConfig) -> float:
+    """`learning_rate * effective batch / learning_rate_batch`: the linear scaling rule (1706.02677, section 2.1).
+
+    Without `learning_rate_batch` the learning rate is taken as it is.
+
+    >>> peak_learning_rate(TrainConfig(learning_rate=0.1, learning_rate_batch=256, batch_size=64))
+    0.025
+    """
+    if config.learning_rate_batch is None:
+        return config.learning_rate
+    return config.learning_rate * config.batch_size * config.accumulate / config.learning_rate_batch
+
+
+class Warmup(keras.optimizers.schedules.LearningRateSchedule):
+    """Linear warm-up to another schedule: `after(step) * min(1, (step + 1) / steps)` (1706.02677, section 2.2).
+
+    Args:
+        after: the schedule that is warmed up to.
+        steps: length of the warm-up.
+    """
+
+    def __init__(self, after: keras.optimizers.schedules.LearningRateSchedule, *, steps: int) -> None:
+        self.after = after
+        self.steps = steps
+
+    def __call__(self, step: keras.KerasTensor) -> keras.KerasTensor:
+        share = (ops.cast(step, "float32") + 1.0) / max(self.steps, 1)
+        return self.after(step) * ops.minimum(share, 1.0)
+
+    def get_config(self) -> dict[str, object]:
+        return {"after": keras.saving.serialize_keras_object(self.after), "steps": self.steps}
+
+
+def learning_rate_schedule(
+    config: TrainConfig, *, batches_per_epoch: int, total_batches: int
+) -> keras.optimizers.schedules.LearningRateSchedule:
+    """The learning rate by batch (Keras counts batches, also where several make one optimizer step).
+
+    - `cosine`: `peak * (1 + cos(pi * batch / total_batches)) / 2` (1608.03983)
+    - `step`: the peak, divided by 10 at every milestone (without milestones at 30, 60 and 90 % of the run)
+    - `constant`: the peak
+
+    each times the linear warm-up.
+    """
+
+    def batches(duration: str, argument: str) -> int:
+        steps_per_epoch = batches_per_epoch / config.accumulate
+        return config.accumulate * in_steps(duration, steps_per_epoch, argument=argument)
+
+    peak = peak_learning_rate(config)
+    if config.schedule == "cosine":
+        after = keras.optimizers.schedules.CosineDecay(peak, decay_steps=total_batches)
+    else:
+        boundaries = []
+        if config.schedule == "step":
+            boundaries = [batches(milestone, "milestones") for milestone in config.milestones]
+            boundaries = boundaries or [round(total_batches * share) for share in (0.3, 0.6, 0.9)]
+        if boundaries != sorted(boundaries):
+            raise UserError(f"`milestones` must rise. Received: milestones={config.milestones}.")
+        values = [peak * 0.1**drops for drops in range(len(boundaries) + 1)]
+        after = keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, values)
+    return Warmup(after, steps=batches(config.warmup, "warmup"))
