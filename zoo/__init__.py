@@ -1,1 +1,17 @@
-"""Models, data and training."""
+"""Models, data and training with a normalization that does not depend on the batch."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zoo.models.build import build, list_models
+
+__all__ = ["build", "list_models"]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports Keras (and so its backend) on the first use only: `import zoo` stays instant."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from zoo.models import build
+
+    return getattr(build, name)

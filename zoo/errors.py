@@ -15,8 +15,8 @@ def unknown_name(argument: str, received: str, valid: Iterable[str]) -> UserErro
     "`model` must be one of resnet50, simplenet. Received: model='resnet5'. Did you mean resnet50?"
     """
     names = sorted(valid)
-    nearest = difflib.get_close_matches(received, names, n=3, cutoff=0.6)
+    # Two letters are near when one of them is right.
+    cutoff = 0.6 if len(received) > 3 else 0.5
+    nearest = difflib.get_close_matches(received, names, n=3, cutoff=cutoff)
     hint = f" Did you mean {' or '.join(nearest)}?" if nearest else ""
-    return UserError(
-        f"`{argument}` must be one of {', '.join(names)}. Received: {argument}={received!r}.{hint}"
-    )
+    return UserError(f"`{argument}` must be one of {', '.join(names)}. Received: {argument}={received!r}.{hint}")

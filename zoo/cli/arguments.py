@@ -13,7 +13,7 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds an option for every field of TrainConfig; what isn't given stays out of the namespace, so that
     the recipe decides.
     """
-    for title, options in _options().items():
+    for title, options in {**_what_to_train(), **_how_to_train()}.items():
         group = parser.add_argument_group(title)
         for name, settings in options.items():
             flag = "--" + name.replace("_", "-")
@@ -29,7 +29,10 @@ def config_overrides(arguments: argparse.Namespace) -> dict[str, Any]:
     return given
 
 
-def _options() -> dict[str, dict[str, dict[str, Any]]]:
+_Groups = dict[str, dict[str, dict[str, Any]]]
+
+
+def _what_to_train() -> _Groups:
     return {
         "model": {
             "model": {"help": ", ".join(zoo.list_models())},
@@ -57,6 +60,11 @@ def _options() -> dict[str, dict[str, dict[str, Any]]]:
             "steps": {"type": int, "metavar": "N", "help": "optimizer steps, instead of epochs"},
             "seed": {"type": int, "metavar": "N", "help": "decides every random number"},
         },
+    }
+
+
+def _how_to_train() -> _Groups:
+    return {
         "optimization": {
             "optimizer": {"help": ", ".join(config.OPTIMIZERS)},
             "learning_rate": {

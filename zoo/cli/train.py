@@ -15,7 +15,7 @@ from zoo.export import export_saved_model
 from zoo.files import write_json
 from zoo.recipes import RECIPES, get_recipe
 from zoo.tasks import ImageClassification
-from zoo.training import RunFolder, TrainConfig, fit
+from zoo.training import RunFolder, TrainConfig, fit, prepare
 from zoo.training.evaluation import evaluate_model, save_evaluation
 from zoo.training.run_folder import default_path, start
 
@@ -41,9 +41,10 @@ def train(arguments: argparse.Namespace) -> None:
     if arguments.resume:
         config = dataclasses.replace(RunFolder(path).read_config(), **config_overrides(arguments))
     task = make_task(config)
+    training = prepare(config, task)  # before anything is written: a bad setting leaves no folder behind
     folder = start(path, config, resume=arguments.resume)
     try:
-        fit(config, task, folder)
+        fit(training, folder)
     except KeyboardInterrupt:
         sys.stderr.write(f"\nInterrupted. Continue with: python train.py --output {path} --resume\n")
         raise
@@ -63,7 +64,7 @@ def _finish(config: TrainConfig, task: ImageClassification, folder: RunFolder) -
     model = keras.models.load_model(folder.best_model, compile=False)
     metrics = {}
     for split in ("validation", "test"):
-        if task.has_split(split):
+        if task.examples(split):
             evaluation = evaluate_model(model, task, split, batch_size=config.batch_size)
             save_evaluation(evaluation, folder.evaluation / split)
             metrics[split] = evaluation.metrics

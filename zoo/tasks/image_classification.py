@@ -62,13 +62,9 @@ class ImageClassification:
         """Accuracy, by Keras, while training."""
         return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
 
-    def has_split(self, split: str) -> bool:
-        """Whether the data has this split."""
-        return split in self.dataset.splits
-
-    def batches_per_epoch(self, batch_size: int) -> int:
-        """Whole batches in a pass over the training split."""
-        return len(self._records("train")) // batch_size
+    def examples(self, split: str) -> int:
+        """How many examples a split has; 0 where the data doesn't have it."""
+        return len(self.dataset.splits.get(split, ()))
 
     def training_batches(self, batch_size: int, *, seed: int, epoch: int) -> tf.data.Dataset:
         """Shuffled, augmented batches without end, from the start of `epoch` on."""

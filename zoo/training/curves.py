@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from zoo.files import atomic_path
 
@@ -22,6 +23,7 @@ def draw_curves(history: pd.DataFrame, path: Path) -> None:
             if column in history:
                 axes.plot(history["epoch"], history[column], marker="o", markersize=3, label=legend)
         axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_title(label)
         axes.grid(alpha=0.3)
         if name != "learning_rate":

@@ -24,13 +24,19 @@ def make_strategy(name: str) -> tf.distribute.Strategy:
     return tf.distribute.OneDeviceStrategy(names[0])
 
 
-def check_batch(batch_size: int, strategy: tf.distribute.Strategy) -> None:
-    """Each replica must get the same number of images, or their gradients would weigh unequally."""
+def check_replicas(config: TrainConfig, strategy: tf.distribute.Strategy) -> None:
+    """Refuses what would not mean the same on several replicas as on one."""
     replicas = strategy.num_replicas_in_sync
-    if batch_size % replicas:
+    if config.batch_size % replicas:
+        nearest = config.batch_size // replicas * replicas or replicas
         raise UserError(
             f"`batch_size` is of all replicas together and must be a multiple of their number, {replicas}. "
-            f"Received: batch_size={batch_size}. Choose {batch_size // replicas * replicas or replicas}."
+            f"Received: batch_size={config.batch_size}. Choose {nearest}."
+        )
+    if replicas > 1 and config.accumulate > 1:
+        raise UserError(
+            f"`accumulate` must be 1 with several replicas, where Keras can't add up gradients. Received: "
+            f"accumulate={config.accumulate} on {replicas} replicas. Choose --strategy one, or a larger batch."
         )
 
 

@@ -1,5 +1,6 @@
 """Scores a model on a split and writes what a person wants to see of it."""
 
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -30,7 +31,8 @@ def evaluate_signatures(signatures: dict[str, Serve], task: Task, split: str, *,
     """Scores a SavedModel through its signatures: raw pixels or encoded files in, probabilities out."""
 
     def results() -> _Results:
-        for batch in tqdm(task.serving_batches(split, batch_size), desc=split, unit="batches"):
+        total = math.ceil(task.examples(split) / batch_size)
+        for batch in tqdm(task.serving_batches(split, batch_size), desc=split, unit="batches", total=total):
             yield batch.labels, signatures[batch.signature](**batch.inputs)["probabilities"].numpy()
 
     return task.evaluate(results())

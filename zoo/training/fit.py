@@ -4,13 +4,14 @@ import contextlib
 import logging
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import keras
 
 from zoo.tasks.task import Task
 from zoo.training import checkpoint
 from zoo.training.config import TrainConfig
-from zoo.training.distribute import check_batch, make_strategy, use_jit
+from zoo.training.distribute import check_replicas, make_strategy, use_jit
 from zoo.training.nan_guard import NanGuard
 from zoo.training.optimizer import make_optimizer
 from zoo.training.progress_bar import ProgressBar
@@ -38,59 +39,83 @@ class StopAfter(keras.callbacks.Callback):
             self.model.stop_training = True
 
 
-def fit(config: TrainConfig, task: Task, folder: RunFolder) -> None:
-    """Trains as `config` says, from the folder's newest checkpoint where there is one.
+@dataclass(frozen=True)
+class Training:
+    """A run that is ready to start: its settings fit together, and its model is built and compiled.
 
-    Leaves `history.csv`, `curves.png`, TensorBoard logs, checkpoints and `best.keras` in the folder.
+    `trainer` is a twin of `model` that shares every weight and has the optimizer, so that `best.keras` is the
+    plain model, which loads without this package.
+    """
+
+    config: TrainConfig
+    task: Task
+    model: keras.Model
+    trainer: keras.Model
+    batches_per_epoch: int
+    total_batches: int
+
+
+def prepare(config: TrainConfig, task: Task) -> Training:
+    """Builds and compiles the model of `task` on the strategy of `config`.
 
     Raises:
-        UserError: settings that don't fit together, a checkpoint of another architecture, a full disk
-            ahead, or a loss that is no longer finite.
+        UserError: settings that don't fit together.
     """
     keras.utils.set_random_seed(config.seed)
     strategy = make_strategy(config.strategy)
-    check_batch(config.batch_size, strategy)
-    batches_per_epoch = task.batches_per_epoch(config.batch_size)
+    check_replicas(config, strategy)
+    task.training_batches(config.batch_size, seed=config.seed, epoch=0)  # refuses a batch larger than the data
+    batches_per_epoch = task.examples("train") // config.batch_size
     total_batches = config.epochs * batches_per_epoch
     if config.steps is not None:
         total_batches = config.steps * config.accumulate
-    epochs = math.ceil(total_batches / batches_per_epoch)
-
+    schedule = learning_rate_schedule(config, batches_per_epoch=batches_per_epoch, total_batches=total_batches)
     with strategy.scope(), _dtype_policy(config.precision):
         model = task.build_model()
-        # The optimizer belongs to a twin that shares every weight, so that `best.keras` is the plain model,
-        # which loads without this package.
         trainer = keras.Model(model.input, model.output, name=model.name)
-        schedule = learning_rate_schedule(config, batches_per_epoch=batches_per_epoch, total_batches=total_batches)
-        optimizer = make_optimizer(config, schedule, model)
         trainer.compile(
-            optimizer=optimizer,
+            optimizer=make_optimizer(config, schedule, model),
             loss=task.loss,
             metrics=task.training_metrics(),
             jit_compile=use_jit(config, strategy),
         )
         trainer.optimizer.build(trainer.trainable_variables)
-        require_space(folder, model.count_params())
-        progress = checkpoint.restore_latest(folder.checkpoints, trainer)
+    return Training(config, task, model, trainer, batches_per_epoch, total_batches)
 
-    bar = ProgressBar(total_batches, batch_size=config.batch_size, done_batches=progress.epoch * batches_per_epoch)
-    has_validation = task.has_split("validation")
-    watch = f"val_{task.watch}" if has_validation else None
+
+def fit(training: Training, folder: RunFolder) -> None:
+    """Trains from the folder's newest checkpoint on, or from the start where there is none.
+
+    Leaves `history.csv`, `curves.png`, TensorBoard logs, checkpoints and `best.keras` in the folder.
+
+    Raises:
+        UserError: a checkpoint of another architecture, a disk with too little room, or a loss that is no
+            longer finite.
+    """
+    config, task, trainer = training.config, training.task, training.trainer
+    require_space(folder, training.model.count_params())
+    with trainer.distribute_strategy.scope():
+        progress = checkpoint.restore_latest(folder.checkpoints, trainer)
+    done_batches = progress.epoch * training.batches_per_epoch
+    bar = ProgressBar(training.total_batches, batch_size=config.batch_size, done_batches=done_batches)
+    validation = None
+    if task.examples("validation"):
+        validation = task.evaluation_batches("validation", config.batch_size)
     with contextlib.closing(bar):
         trainer.fit(
             task.training_batches(config.batch_size, seed=config.seed, epoch=progress.epoch),
-            epochs=epochs,
+            epochs=math.ceil(training.total_batches / training.batches_per_epoch),
             initial_epoch=progress.epoch,
-            steps_per_epoch=batches_per_epoch,
-            validation_data=task.evaluation_batches("validation", config.batch_size) if has_validation else None,
+            steps_per_epoch=training.batches_per_epoch,
+            validation_data=validation,
             shuffle=False,  # the data comes in its order already
             verbose=0,
             callbacks=[
                 bar,
                 NanGuard(folder.checkpoints),
-                StopAfter(total_batches, batches_per_epoch=batches_per_epoch),
+                StopAfter(training.total_batches, batches_per_epoch=training.batches_per_epoch),
                 keras.callbacks.TensorBoard(str(folder.logs), write_graph=False),
-                Recorder(folder, progress, model, watch=watch),
+                Recorder(folder, progress, training.model, watch=f"val_{task.watch}" if validation else None),
             ],
         )
 

@@ -1,13 +1,25 @@
 """Optimizers as the papers define them."""
 
 import keras
+import tensorflow as tf
 
 from zoo.training.config import TrainConfig
 
 NORM_VARIABLES = ("gamma", "beta")
 
 
-class CoupledSGD(keras.optimizers.SGD):
+class ReplicaClipping:
+    """Clips the gradient of the whole batch: Keras clips what each replica computed, before it sums them."""
+
+    def _clip_gradients(self, grads: list[tf.Tensor]) -> list[tf.Tensor]:
+        replicas = self._distribution_strategy.num_replicas_in_sync
+        if replicas == 1 or not self.global_clipnorm:
+            return super()._clip_gradients(grads)
+        total = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, grads)
+        return [gradient / replicas for gradient in super()._clip_gradients(total)]  # Keras sums them afterwards
+
+
+class CoupledSGD(ReplicaClipping, keras.optimizers.SGD):
     """SGD with momentum whose weight decay is part of the gradient, as in the papers, torch and Caffe2:
 
         g' = g + l2 * w ;  m = momentum * m - learning_rate * g' ;  w = w + m
@@ -29,6 +41,10 @@ class CoupledSGD(keras.optimizers.SGD):
         return {**super().get_config(), "l2": self.l2}
 
 
+class ClippedAdamW(ReplicaClipping, keras.optimizers.AdamW):
+    """Keras' AdamW: weight decay beside the step, times the learning rate (1711.05101)."""
+
+
 def make_optimizer(
     config: TrainConfig, schedule: keras.optimizers.schedules.LearningRateSchedule, model: keras.Model
 ) -> keras.optimizers.Optimizer:
@@ -41,7 +57,7 @@ def make_optimizer(
     if config.optimizer == "sgd":
         optimizer = CoupledSGD(l2=config.weight_decay, momentum=config.momentum, **common)
     else:
-        optimizer = keras.optimizers.AdamW(weight_decay=config.weight_decay, **common)
+        optimizer = ClippedAdamW(weight_decay=config.weight_decay, **common)
     if not config.decay_norm:
         kept = [v for v in model.trainable_variables if v.name in NORM_VARIABLES]
         optimizer.exclude_from_weight_decay(var_list=kept)

@@ -41,20 +41,21 @@ def peak_learning_rate(config: TrainConfig) -> float:
 
 
 class Warmup(keras.optimizers.schedules.LearningRateSchedule):
-    """Linear warm-up to another schedule: `after(step) * min(1, (step + 1) / steps)` (1706.02677, section 2.2).
+    """Linear warm-up: `after(step) * min(1, (step + 1) / steps)` (1706.02677, section 2.2).
 
     Args:
-        after: the schedule that is warmed up to.
+        after: the schedule, or the constant rate, that is warmed up to.
         steps: length of the warm-up.
     """
 
-    def __init__(self, after: keras.optimizers.schedules.LearningRateSchedule, *, steps: int) -> None:
+    def __init__(self, after: keras.optimizers.schedules.LearningRateSchedule | float, *, steps: int) -> None:
         self.after = after
         self.steps = steps
 
     def __call__(self, step: keras.KerasTensor) -> keras.KerasTensor:
         share = (ops.cast(step, "float32") + 1.0) / max(self.steps, 1)
-        return self.after(step) * ops.minimum(share, 1.0)
+        after = self.after(step) if callable(self.after) else self.after
+        return after * ops.minimum(share, 1.0)
 
     def get_config(self) -> dict[str, object]:
         return {"after": keras.saving.serialize_keras_object(self.after), "steps": self.steps}
@@ -76,16 +77,14 @@ def learning_rate_schedule(
         steps_per_epoch = batches_per_epoch / config.accumulate
         return config.accumulate * in_steps(duration, steps_per_epoch, argument=argument)
 
-    peak = peak_learning_rate(config)
+    after: keras.optimizers.schedules.LearningRateSchedule | float = peak_learning_rate(config)
     if config.schedule == "cosine":
-        after = keras.optimizers.schedules.CosineDecay(peak, decay_steps=total_batches)
-    else:
-        boundaries = []
-        if config.schedule == "step":
-            boundaries = [batches(milestone, "milestones") for milestone in config.milestones]
-            boundaries = boundaries or [round(total_batches * share) for share in (0.3, 0.6, 0.9)]
+        after = keras.optimizers.schedules.CosineDecay(after, decay_steps=total_batches)
+    elif config.schedule == "step":
+        boundaries = [batches(milestone, "milestones") for milestone in config.milestones]
+        boundaries = boundaries or [round(total_batches * share) for share in (0.3, 0.6, 0.9)]
         if boundaries != sorted(boundaries):
             raise UserError(f"`milestones` must rise. Received: milestones={config.milestones}.")
-        values = [peak * 0.1**drops for drops in range(len(boundaries) + 1)]
+        values = [after * 0.1**drops for drops in range(len(boundaries) + 1)]
         after = keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, values)
     return Warmup(after, steps=batches(config.warmup, "warmup"))

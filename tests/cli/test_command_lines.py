@@ -1,0 +1,142 @@
+"""train.py and evaluate.py as a user runs them: in this process where it is enough, else in one of their own."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from zoo.cli import evaluate, train
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = ["--model", "simplenet", "--norm", "gn:groups=4", "--image-size", "8", "--batch-size", "64"]
+COMMAND = [sys.executable, str(ROOT / "train.py"), *SMALL]
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli") / "run"
+    assert train.main([*SMALL, "--epochs", "2", "--learning-rate", "0.02", "--output", str(folder)]) == 0
+    return folder
+
+
+def test_a_run_holds_what_the_readme_says(run_folder):
+    names = {path.name for path in run_folder.iterdir()}
+    files = {"config.json", "history.csv", "curves.png", "best.keras", "metrics.json"}
+    assert names == files | {"checkpoints", "logs", "export", "evaluation"}
+    metrics = json.loads((run_folder / "metrics.json").read_text())
+    assert set(metrics) == {"validation", "test"}
+    assert 0.3 < metrics["test"]["accuracy"] <= 1
+    exported = json.loads((run_folder / "export" / "assets.extra" / "metadata.json").read_text())
+    assert "data_dir" not in exported["training"]
+
+
+def test_run_and_saved_model_score_the_same(run_folder, tmp_path, capsys):
+    results = {}
+    for name, source in (("run", ["--run", run_folder]), ("export", ["--saved-model", run_folder / "export"])):
+        assert evaluate.main([*map(str, source), "--output", str(tmp_path / name)]) == 0
+        results[name] = json.loads((tmp_path / name / "metrics.json").read_text())
+        assert {path.name for path in (tmp_path / name).iterdir()} == {
+            "metrics.json",
+            "per_class.csv",
+            "confusion_matrix.png",
+        }
+    trained = json.loads((run_folder / "metrics.json").read_text())["test"]
+    assert results["run"] == trained
+    assert results["export"]["accuracy"] == trained["accuracy"]
+    assert results["export"]["loss"] == pytest.approx(trained["loss"], rel=1e-4)
+    assert len(pd.read_csv(tmp_path / "run" / "per_class.csv")) == 10
+    assert f"test accuracy: {trained['accuracy']:.6g}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model", "resnet5"], "`model` must be one of"),
+        (["--norm", "gm"], "Did you mean"),
+        (["--norm", "gn:groups=7"], "groups"),
+        (["--norm", "gn:group=8"], "groups"),
+        (["--dataset", "digit"], "Did you mean digits"),
+        (["--dataset", "folder", "--data-dir", "/nowhere"], "/nowhere"),
+        (["--optimizer", "adam"], "Did you mean adamw"),
+        (["--batch-size", "5000"], "`batch_size` must be at most"),
+        (["--warmup", "5 days"], "`warmup` must be a number of epochs or steps"),
+        (["--recipe", "digit"], "Did you mean digits"),
+        (["--initial-weights", "none.weights.h5"], "none.weights.h5"),
+        (["--resume"], "`run` must be a run folder"),
+    ],
+)
+def test_bad_input_ends_in_one_message_and_leaves_nothing(arguments, message, tmp_path, capsys):
+    assert train.main([*SMALL, *arguments, "--output", str(tmp_path / "run")]) == 2
+    error = capsys.readouterr().err
+    assert "error: " in error
+    assert message in error
+    assert "Traceback" not in error
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_existing_run_is_refused(run_folder, capsys):
+    before = (run_folder / "config.json").read_text()
+    assert train.main([*SMALL, "--output", str(run_folder)]) == 2
+    assert "--resume" in capsys.readouterr().err
+    assert (run_folder / "config.json").read_text() == before
+
+
+def test_evaluating_what_is_no_run_is_refused(tmp_path, capsys):
+    assert evaluate.main(["--run", str(tmp_path)]) == 2
+    assert evaluate.main(["--saved-model", str(tmp_path)]) == 2
+    assert evaluate.main(["--run", str(tmp_path / "none")]) == 2
+    assert capsys.readouterr().err.count("error: ") == 3
+
+
+def test_a_split_or_data_set_that_does_not_fit_is_refused(run_folder, shared_data, capsys):
+    assert evaluate.main(["--run", str(run_folder), "--split", "tset"]) == 2
+    assert "`split` must be one that the data has" in capsys.readouterr().err
+    other = ["--dataset", "plant_seedlings", "--data-dir", str(shared_data / "plant_seedlings")]
+    assert evaluate.main(["--run", str(run_folder), *other]) == 2
+    assert "`dataset` must have the classes of the model" in capsys.readouterr().err
+
+
+def test_ctrl_c_leaves_a_run_that_resumes(tmp_path):
+    folder = tmp_path / "run"
+    process = subprocess.Popen(
+        [*COMMAND, "--epochs", "2000", "--output", str(folder)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    deadline = time.monotonic() + 240
+    while not list(folder.glob("checkpoints/epoch_*")) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert f"--output {folder} --resume" in error
+    assert "Traceback" not in error
+    done = max(int(path.name[6:]) for path in folder.glob("checkpoints/epoch_*"))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "epochs": done + 1}))
+    assert train.main(["--resume", "--output", str(folder)]) == 0
+    assert list(pd.read_csv(folder / "history.csv")["epoch"]) == list(range(1, done + 2))
+
+
+def test_a_full_disk_ends_in_a_message_and_keeps_what_is_whole(tmp_path):
+    # Files beyond this limit can't be written, as on a full disk; a checkpoint is larger.
+    limit = 300_000
+
+    def limit_files():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    command = [*COMMAND, "--epochs", "1", "--output", str(tmp_path / "run")]
+    done = subprocess.run(command, capture_output=True, text=True, preexec_fn=limit_files, check=False)
+    assert done.returncode == 2, done.stderr
+    assert "error: Could not write" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not [path for path in (tmp_path / "run").rglob("*") if path.name.startswith(".")]

@@ -1,0 +1,140 @@
+import dataclasses
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+from zoo.errors import UserError
+from zoo.training import RunFolder, fit, prepare
+
+
+class CrashError(Exception):
+    """A crash, at a known place."""
+
+
+def weights_after(config, task, folder):
+    folder.path.mkdir(exist_ok=True)
+    training = prepare(config, task)
+    fit(training, folder)
+    return training.model.get_weights()
+
+
+def assert_close(values, references, **tolerance):
+    for value, reference in zip(values, references, strict=True):
+        np.testing.assert_allclose(value, reference, **tolerance)
+
+
+def test_a_run_learns_and_leaves_what_it_promises(tmp_path, config, task):
+    folder = RunFolder(tmp_path)
+    config = dataclasses.replace(config, optimizer="adamw", learning_rate=2e-3)
+    fit(prepare(config, task), folder)
+    history = pd.read_csv(folder.history_file)
+    assert list(history["epoch"]) == [1, 2, 3]
+    assert history["loss"].iloc[-1] < 0.7 * history["loss"].iloc[0]
+    assert {"accuracy", "val_loss", "val_accuracy", "learning_rate"} <= set(history)
+    assert folder.curves_file.read_bytes().startswith(b"\x89PNG")
+    assert list(folder.logs.rglob("events*"))
+    assert len(list(folder.checkpoints.iterdir())) == 2
+    assert keras.models.load_model(folder.best_model).output_shape == (None, 10)
+
+
+@pytest.mark.parametrize("changes", [{}, {"optimizer": "adamw", "precision": "mixed_float16", "accumulate": 2}])
+def test_a_run_resumed_after_a_crash_ends_with_the_same_weights(tmp_path, config, task, changes, monkeypatch):
+    config = dataclasses.replace(config, **changes)
+    whole = weights_after(config, task, RunFolder(tmp_path / "whole"))
+
+    from zoo.training.recorder import Recorder
+
+    end_of_epoch = Recorder.on_epoch_end
+
+    def crash(self, epoch, logs=None):
+        if epoch == 1:
+            raise CrashError
+        end_of_epoch(self, epoch, logs)
+
+    monkeypatch.setattr(Recorder, "on_epoch_end", crash)
+    with pytest.raises(CrashError):
+        weights_after(config, task, RunFolder(tmp_path / "parts"))
+    monkeypatch.undo()
+    resumed = weights_after(config, task, RunFolder(tmp_path / "parts"))
+    assert_close(resumed, whole, rtol=0, atol=0)
+    first, second = (pd.read_csv(RunFolder(tmp_path / name).history_file) for name in ("whole", "parts"))
+    pd.testing.assert_frame_equal(first, second)
+
+
+def test_the_seed_decides_the_weights(tmp_path, config, task):
+    config = dataclasses.replace(config, epochs=1)
+    first = weights_after(config, task, RunFolder(tmp_path / "1"))
+    again = weights_after(config, task, RunFolder(tmp_path / "2"))
+    other = weights_after(dataclasses.replace(config, seed=1), task, RunFolder(tmp_path / "3"))
+    assert_close(again, first, rtol=0, atol=0)
+    assert any(not np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_two_replicas_train_as_one(tmp_path, config, task, optimizer):
+    # The clip is far below the gradient's norm: clipped by replica, the steps would differ.
+    config = dataclasses.replace(config, epochs=1, clip_norm=0.1, optimizer=optimizer, learning_rate=0.01)
+    one = weights_after(config, task, RunFolder(tmp_path / "one"))
+    mirrored = weights_after(dataclasses.replace(config, strategy="mirrored"), task, RunFolder(tmp_path / "two"))
+    assert_close(mirrored, one, rtol=1e-4, atol=1e-5)
+
+
+def test_two_replicas_train_in_mixed_precision(tmp_path, config, task):
+    config = dataclasses.replace(config, epochs=1, strategy="mirrored", precision="mixed_float16", clip_norm=1.0)
+    before = prepare(config, task).model.get_weights()
+    after = weights_after(config, task, RunFolder(tmp_path / "run"))
+    assert all(np.isfinite(value).all() for value in after)
+    assert any(not np.array_equal(a, b) for a, b in zip(after, before, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"batch_size": 31}, r"`batch_size` .* multiple of their number, 2.*Choose 30"),
+        ({"accumulate": 2}, r"`accumulate` must be 1 with several replicas"),
+    ],
+)
+def test_what_replicas_cannot_do_is_refused(config, task, changes, message):
+    with pytest.raises(UserError, match=message):
+        prepare(dataclasses.replace(config, strategy="mirrored", **changes), task)
+
+
+def test_steps_end_the_run_in_the_middle_of_an_epoch(tmp_path, config, task):
+    config = dataclasses.replace(config, steps=7, accumulate=2)
+    training = prepare(config, task)
+    fit(training, RunFolder(tmp_path))
+    assert int(training.trainer.optimizer._iterations) == 14
+    assert len(pd.read_csv(RunFolder(tmp_path).history_file)) == 2
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(tmp_path, config, task):
+    folder = RunFolder(tmp_path)
+    fit(prepare(dataclasses.replace(config, epochs=1), task), folder)
+    kept = folder.best_model.read_bytes()
+    training = prepare(dataclasses.replace(config, epochs=2, learning_rate=1e30), task)
+    with pytest.raises(UserError, match=r"The loss must be finite.*step \d+ of epoch 2.*epoch_0001"):
+        fit(training, folder)
+    assert [path.name for path in folder.checkpoints.iterdir()] == ["epoch_0001"]
+    assert folder.best_model.read_bytes() == kept
+
+
+def test_without_validation_the_newest_model_is_the_best(tmp_path, config, task, digits):
+    splits = {name: records for name, records in digits.splits.items() if name != "validation"}
+    task = dataclasses.replace(task, dataset=dataclasses.replace(digits, splits=splits))
+    folder = RunFolder(tmp_path)
+    trained = weights_after(config, task, folder)
+    assert_close(keras.models.load_model(folder.best_model).get_weights(), trained, rtol=0, atol=0)
+
+
+def test_mixed_precision_computes_in_half_and_stores_in_single(config, task):
+    training = prepare(dataclasses.replace(config, precision="mixed_bfloat16"), task)
+    assert {layer.compute_dtype for layer in training.model.layers} >= {"bfloat16", "float32"}
+    assert {str(weight.dtype) for weight in training.model.weights} == {"float32"}
+    assert keras.config.dtype_policy().name == "float32"
+
+
+def test_a_batch_larger_than_the_data_is_refused(config, task):
+    with pytest.raises(UserError, match="`batch_size` must be at most 320"):
+        prepare(dataclasses.replace(config, batch_size=321), task)

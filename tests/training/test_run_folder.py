@@ -1,0 +1,86 @@
+import dataclasses
+import json
+
+import pytest
+
+from zoo.errors import UserError
+from zoo.training import RunFolder, TrainConfig
+from zoo.training.run_folder import default_path, require_space, start
+
+
+def test_config_survives_the_folder(tmp_path):
+    config = TrainConfig(schedule="step", milestones=("3", "60steps"), clip_norm=None)
+    assert start(tmp_path / "run", config, resume=False).read_config() == config
+
+
+def test_an_existing_run_is_not_overwritten(tmp_path):
+    start(tmp_path / "run", TrainConfig(), resume=False)
+    with pytest.raises(UserError, match=r"`output` must be a new or empty folder.*--resume"):
+        start(tmp_path / "run", TrainConfig(epochs=1), resume=False)
+    assert RunFolder(tmp_path / "run").read_config() == TrainConfig()
+
+
+def test_resume_needs_a_run(tmp_path):
+    with pytest.raises(UserError, match=r"`run` must be a run folder with a config\.json"):
+        start(tmp_path / "nothing", TrainConfig(), resume=True)
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_resume_refuses_other_settings(tmp_path):
+    start(tmp_path / "run", TrainConfig(), resume=False)
+    with pytest.raises(UserError, match=r"norm='bn' \(the run has 'gn'\)"):
+        start(tmp_path / "run", dataclasses.replace(TrainConfig(), norm="bn"), resume=True)
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UserError, match="`output` must be a folder that can be written to"):
+        start(tmp_path / "file" / "run", TrainConfig(), resume=False)
+
+
+def test_a_broken_config_is_named(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.config_file.write_text("{")
+    with pytest.raises(UserError, match=r"config\.json is not valid JSON"):
+        folder.read_config()
+    folder.config_file.write_text(json.dumps({"batchsize": 3}))
+    with pytest.raises(UserError, match="Did you mean batch_size"):
+        folder.read_config()
+
+
+def test_default_paths_are_numbered_and_resume_takes_the_newest(tmp_path):
+    config = TrainConfig(norm="gn:groups=16")
+    assert default_path(config, resume=False, root=tmp_path).name == "resnet50-gn-groups-16-digits"
+    for number in ("", "-2", "-10"):
+        (tmp_path / f"resnet50-gn-groups-16-digits{number}").mkdir()
+    (tmp_path / "resnet50-gn-groups-16-digits-old").mkdir()
+    assert default_path(config, resume=False, root=tmp_path).name == "resnet50-gn-groups-16-digits-11"
+    assert default_path(config, resume=True, root=tmp_path).name == "resnet50-gn-groups-16-digits-10"
+
+
+def test_a_run_that_would_fill_the_disk_is_refused(tmp_path):
+    require_space(RunFolder(tmp_path), parameters=1000)
+    with pytest.raises(UserError, match="must have room for the checkpoints"):
+        require_space(RunFolder(tmp_path), parameters=10**15)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("optimizer", "adam", "Did you mean adamw"),
+        ("schedule", "cosin", "Did you mean cosine"),
+        ("precision", "float16", "Did you mean float32 or mixed_float16"),
+        ("strategy", "mirror", "Did you mean mirrored"),
+        ("batch_size", 0, "`batch_size` must be a positive number of images"),
+        ("epochs", 0, "`epochs` must be a positive number"),
+        ("steps", -1, "`steps` must be a positive number"),
+        ("learning_rate", 0.0, "`learning_rate` must be positive"),
+        ("label_smoothing", 1.0, "`label_smoothing` must be between 0 and 0.99"),
+        ("validation_fraction", 1.0, "`validation_fraction` must be a share"),
+        ("clip_norm", -1.0, "`clip_norm` must be positive"),
+        ("accumulate", 0, "`accumulate` must be a positive number"),
+    ],
+)
+def test_bad_values_are_refused(field, value, message):
+    with pytest.raises(UserError, match=message):
+        TrainConfig(**{field: value})

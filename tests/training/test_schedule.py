@@ -1,0 +1,64 @@
+import math
+
+import numpy as np
+import pytest
+
+from zoo.errors import UserError
+from zoo.training import TrainConfig
+from zoo.training.schedule import in_steps, learning_rate_schedule, peak_learning_rate
+
+
+def rates(config, *, batches_per_epoch=10, total_batches=100):
+    schedule = learning_rate_schedule(config, batches_per_epoch=batches_per_epoch, total_batches=total_batches)
+    return np.array([float(schedule(step)) for step in range(total_batches)])
+
+
+def config(**fields):
+    return TrainConfig(**{"learning_rate": 1.0, "learning_rate_batch": None, **fields})
+
+
+@pytest.mark.parametrize("text", ["", "-1", "5 days", "epochs", "1e3", "5,5"])
+def test_a_bad_duration_is_refused(text):
+    with pytest.raises(UserError, match="`warmup` must be a number of epochs or steps"):
+        in_steps(text, 10, argument="warmup")
+
+
+def test_learning_rate_scales_with_the_effective_batch():
+    fields = {"learning_rate": 0.1, "learning_rate_batch": 256, "batch_size": 64}
+    assert peak_learning_rate(TrainConfig(**fields)) == pytest.approx(0.025)
+    assert peak_learning_rate(TrainConfig(**fields, accumulate=4)) == pytest.approx(0.1)
+    assert peak_learning_rate(TrainConfig(**{**fields, "learning_rate_batch": None})) == 0.1
+
+
+def test_cosine_falls_from_the_peak_to_zero():
+    expected = [(1 + math.cos(math.pi * step / 100)) / 2 for step in range(100)]
+    np.testing.assert_allclose(rates(config(schedule="cosine")), expected, atol=1e-6)
+
+
+def test_step_divides_by_ten_at_every_milestone():
+    by_epoch = rates(config(schedule="step", milestones=("3", "60steps", "9epochs")))
+    np.testing.assert_allclose(by_epoch[[0, 30, 31, 60, 61, 90, 91]], [1, 1, 0.1, 0.1, 0.01, 0.01, 0.001], rtol=1e-5)
+
+
+def test_step_without_milestones_takes_the_papers():
+    default = rates(config(schedule="step"))
+    np.testing.assert_allclose(default, rates(config(schedule="step", milestones=("3", "6", "9"))))
+
+
+def test_milestones_must_rise():
+    with pytest.raises(UserError, match="`milestones` must rise"):
+        rates(config(schedule="step", milestones=("6", "3")))
+
+
+def test_warmup_is_linear_and_ends_at_the_peak():
+    warm = rates(config(schedule="constant", warmup="2"))
+    np.testing.assert_allclose(warm[:20], np.arange(1, 21) / 20, rtol=1e-6)
+    np.testing.assert_allclose(warm[20:], 1)
+
+
+def test_with_accumulation_durations_count_optimizer_steps():
+    # 4 batches a step: a warm-up of 5 steps takes 20 batches, and so does one of 2 epochs.
+    in_batches = rates(config(schedule="constant", warmup="5steps", accumulate=4))
+    assert in_batches[18] < 1
+    assert in_batches[19] == pytest.approx(1)
+    np.testing.assert_allclose(in_batches, rates(config(schedule="constant", warmup="2", accumulate=4)))

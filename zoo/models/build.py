@@ -1,0 +1,139 @@
+"""Models by name: the table of families, and `build`."""
+
+import inspect
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from zoo.errors import UserError, unknown_name
+from zoo.models.load_weights import load_weights
+from zoo.models.norms import Norm, NormFactory, channel_axis, parse_norm
+from zoo.models.resnet import SPECS as RESNETS
+from zoo.models.resnet import resnet_features, resnet_logits
+from zoo.models.resnet_v2 import SPECS as RESNETS_V2
+from zoo.models.resnet_v2 import resnet_v2_features, resnet_v2_logits
+from zoo.models.simplenet import SPECS as SIMPLENETS
+from zoo.models.simplenet import simplenet_features, simplenet_logits
+
+
+@dataclass(frozen=True)
+class _Family:
+    """Models that share a builder.
+
+    Args:
+        specs: Model name -> the variant that `features` takes.
+        features: (image, spec=, norm=, <options>) -> named features.
+        logits: (features, num_classes) -> logits.
+        norm: The norm that the models were published with.
+    """
+
+    specs: Mapping[str, Any]
+    features: Callable[..., dict[str, keras.KerasTensor]]
+    logits: Callable[[Mapping[str, keras.KerasTensor], int], keras.KerasTensor]
+    norm: str = "gn"
+
+    def options(self) -> list[str]:
+        names = inspect.signature(self.features).parameters
+        return [name for name in names if name not in ("image", "spec", "norm")]
+
+
+_FAMILIES = (
+    _Family(RESNETS, resnet_features, resnet_logits),
+    _Family(RESNETS_V2, resnet_v2_features, resnet_v2_logits, norm="gn+ws"),
+    _Family(SIMPLENETS, simplenet_features, simplenet_logits),
+)
+_FAMILY_OF = {name: family for family in _FAMILIES for name in family.specs}
+
+
+def list_models() -> list[str]:
+    """The names that `build` takes, sorted.
+
+    >>> list_models()[0]
+    'resnet101'
+    """
+    return sorted(_FAMILY_OF)
+
+
+def build(
+    name: str,
+    norm: str | NormFactory | Norm | None = None,
+    *,
+    num_classes: int | None = 1000,
+    input_shape: tuple[int | None, int | None, int] = (224, 224, 3),
+    weights: str | os.PathLike[str] | None = None,
+    **options: Any,
+) -> keras.Model:
+    """A model of the zoo, with the normalization of your choice.
+
+    The input is called "image": floats [B, H, W, C], standardized (channels first under
+    `keras.config.image_data_format() == "channels_first"`). Layer names do not depend on the norm.
+
+    Args:
+        name: One of `zoo.list_models()`.
+        norm: A norm name or a callable, see `zoo.models.norms.parse_norm`. By default "gn", except for the
+            resnetv2 models, which were published with "gn+ws".
+        num_classes: For float32 logits [B, num_classes] from a last layer "logits"; or None for a model
+            that returns its features: {"c2", "c3", "c4", "c5"}, or {"c1", "c2", "c3"} for simplenets.
+        input_shape: Of one image. Height and width may be None, except for simplenets.
+        weights: A `.weights.h5` or `.keras` file of the same architecture to start from; None: fresh ones.
+        **options: Of the family. ResNets take `stem` ("auto", "small", "large") and, v1.5 only,
+            `zero_init_residual` (True by default).
+
+    Raises:
+        zoo.errors.UserError: If a name or an option is unknown, a value is out of its range, the norm does
+            not fit the model, or the weights do not.
+
+    >>> model = build("resnet18", norm="gn:groups=16", num_classes=10, input_shape=(32, 32, 3))
+    >>> model.output_shape, model.get_layer("stage2_block1_norm1").groups
+    ((None, 10), 16)
+    """
+    if not isinstance(name, str) or name not in _FAMILY_OF:
+        raise unknown_name("model", str(name), list_models())
+    family = _FAMILY_OF[name]
+    _check_options(options, name=name, valid=family.options())
+    _check_num_classes(num_classes)
+    _check_input_shape(input_shape)
+    image = keras.Input(shape=input_shape, name="image")
+    chosen = parse_norm(family.norm if norm is None else norm)
+    features = family.features(image, spec=family.specs[name], norm=chosen, **options)
+    outputs = features if num_classes is None else family.logits(features, num_classes)
+    model = keras.Model(image, outputs, name=name)
+    if weights is not None:
+        load_weights(model, weights)
+    return model
+
+
+def _check_options(options: Mapping[str, Any], *, name: str, valid: list[str]) -> None:
+    for option in options:
+        if not valid:
+            raise UserError(f"`{name}` takes no options. Received: {option}={options[option]!r}")
+        if option not in valid:
+            raise unknown_name(f"option of {name}", option, valid)
+
+
+def _check_num_classes(num_classes: Any) -> None:
+    if num_classes is not None and not _is_positive(num_classes):
+        raise UserError(
+            f"`num_classes` must be an integer above 0, or None for the features. Received: num_classes={num_classes!r}"
+        )
+
+
+def _check_input_shape(input_shape: Any) -> None:
+    valid = isinstance(input_shape, tuple | list) and len(input_shape) == 3
+    if valid:
+        sizes = list(input_shape)
+        channels = sizes.pop(0 if channel_axis() == 1 else -1)
+        valid = _is_positive(channels) and all(size is None or _is_positive(size) for size in sizes)
+    if not valid:
+        form = "(channels, height, width)" if channel_axis() == 1 else "(height, width, channels)"
+        raise UserError(
+            f"`input_shape` must be {form}, integers above 0, where height and width may be None. "
+            f"Received: input_shape={input_shape!r}"
+        )
+
+
+def _is_positive(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0

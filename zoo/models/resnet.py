@@ -1,0 +1,132 @@
+"""ResNet v1.5 (He et al., arXiv 1512.03385; the stride sits on the 3x3 convolution) with any norm."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import keras
+from keras import layers
+
+from zoo.models.blocks import channels, conv, mean_pool_logits, relu, stem_conv, stem_is_large, stem_pool
+from zoo.models.norms import Norm
+
+
+@dataclass(frozen=True)
+class BlockConv:
+    """One convolution of a residual block.
+
+    Args:
+        kernel: Its side.
+        expansion: Its filters, as a multiple of the block's width.
+        strided: Whether it carries the block's stride.
+    """
+
+    kernel: int
+    expansion: int = 1
+    strided: bool = False
+
+
+BASIC = (BlockConv(3, strided=True), BlockConv(3))
+BOTTLENECK = (BlockConv(1), BlockConv(3, strided=True), BlockConv(1, expansion=4))
+
+
+@dataclass(frozen=True)
+class ResNetSpec:
+    """A residual network: its block, and the number of blocks in stages 2 to 5."""
+
+    block: tuple[BlockConv, ...]
+    depths: tuple[int, int, int, int]
+
+
+SPECS: Mapping[str, ResNetSpec] = {
+    "resnet18": ResNetSpec(BASIC, (2, 2, 2, 2)),
+    "resnet34": ResNetSpec(BASIC, (3, 4, 6, 3)),
+    "resnet50": ResNetSpec(BOTTLENECK, (3, 4, 6, 3)),
+    "resnet101": ResNetSpec(BOTTLENECK, (3, 4, 23, 3)),
+    "resnet152": ResNetSpec(BOTTLENECK, (3, 8, 36, 3)),
+}
+STEM_FILTERS = 64
+WIDTHS = (64, 128, 256, 512)
+
+
+def resnet_features(
+    image: keras.KerasTensor,
+    *,
+    spec: ResNetSpec,
+    norm: Norm,
+    stem: str = "auto",
+    zero_init_residual: bool = True,
+) -> dict[str, keras.KerasTensor]:
+    """The features c2 to c5 of `image`.
+
+    With the large stem (7x7 convolution with stride 2, max pool), cn is 2^n times smaller than the image
+    (rounded up); with the small one (3x3 convolution with stride 1, no pool), 2^(n - 2) times.
+
+    Args:
+        image: [B, H, W, C], standardized.
+        spec: The variant, from `SPECS`.
+        norm: Makes the normalization layers.
+        stem: "large", "small", or "auto": small if the short side is below 64 pixels.
+        zero_init_residual: Whether the gamma of each block's last norm starts at 0, so that the block is
+            the identity (or its shortcut) at first.
+
+    Returns:
+        {"c2": [B, H / 4, W / 4, C2], "c3", "c4", "c5"}; C2 to C5 are 64, 128, 256, 512 for resnet18 and 34,
+        four times as many for the others.
+
+    Raises:
+        UserError: If `stem` is unknown or `norm` does not fit.
+    """
+    large = stem_is_large(image, stem)
+    x = stem_conv(image, filters=STEM_FILTERS, large=large, norm=norm)
+    x = relu(norm(x, name="stem_norm"), name="stem_relu")
+    if large:
+        x = stem_pool(x)
+    features = {}
+    for stage, (depth, width) in enumerate(zip(spec.depths, WIDTHS, strict=True), start=2):
+        for block in range(1, depth + 1):
+            x = residual_block(
+                x,
+                convs=spec.block,
+                width=width,
+                strides=2 if stage > 2 and block == 1 else 1,
+                norm=norm,
+                zero_gamma=zero_init_residual,
+                name=f"stage{stage}_block{block}",
+            )
+        features[f"c{stage}"] = x
+    return features
+
+
+def residual_block(
+    x: keras.KerasTensor,
+    *,
+    convs: tuple[BlockConv, ...],
+    width: int,
+    strides: int,
+    norm: Norm,
+    zero_gamma: bool,
+    name: str,
+) -> keras.KerasTensor:
+    """y = relu(shortcut(x) + f(x)), f being the convolutions, each with a norm, with ReLUs in between.
+
+    The shortcut is the identity where shapes allow it, else a 1x1 convolution and a norm.
+    """
+    shortcut = x
+    filters = width * convs[-1].expansion
+    if strides > 1 or channels(x) != filters:
+        shortcut = conv(x, filters, 1, strides=strides, norm=norm, name=f"{name}_shortcut_conv")
+        shortcut = norm(shortcut, name=f"{name}_shortcut_norm")
+    for index, part in enumerate(convs, start=1):
+        if index > 1:
+            x = relu(x, name=f"{name}_relu{index - 1}")
+        stride = strides if part.strided else 1
+        x = conv(x, width * part.expansion, part.kernel, strides=stride, norm=norm, name=f"{name}_conv{index}")
+        x = norm(x, name=f"{name}_norm{index}", zero_gamma=zero_gamma and index == len(convs))
+    return relu(layers.Add(name=f"{name}_add")([shortcut, x]), name=f"{name}_out")
+
+
+def resnet_logits(features: Mapping[str, keras.KerasTensor], num_classes: int) -> keras.KerasTensor:
+    """Global mean of c5 and a dense layer whose weights start at N(0, 0.01) (arXiv 1706.02677, 5.1)."""
+    return mean_pool_logits(
+        features["c5"], num_classes, kernel_initializer=keras.initializers.RandomNormal(stddev=0.01)
+    )
