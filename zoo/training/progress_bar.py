@@ -53,7 +53,7 @@ class ProgressBar(keras.callbacks.Callback):
             return
         seconds = time.perf_counter() - self._epoch_start
         values = "  ".join(f"{name} {value:.4g}" for name, value in (logs or {}).items())
-        self._bar.write(f"epoch {epoch + 1:3d}  {seconds:6.1f} s  {values}")
+        self._bar.write(f"epoch {epoch + 1:3d}  {seconds:6.1f} s  {values}", file=sys.stderr)
 
     def close(self) -> None:
         """Ends the bar, also after an exception, so that messages start on a line of their own."""
