@@ -17,6 +17,8 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
         group = parser.add_argument_group(title)
         for name, settings in options.items():
             flag = "--" + name.replace("_", "-")
+            if "action" not in settings:
+                settings = {"metavar": "NAME", **settings}
             group.add_argument(flag, dest=f"config.{name}", default=argparse.SUPPRESS, **settings)
 
 

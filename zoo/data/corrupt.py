@@ -1,0 +1,110 @@
+"""Image files that can't be decoded: named, then refused or left out."""
+
+import logging
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import tensorflow as tf
+
+from zoo.data import image_ops
+from zoo.data.records import Records
+from zoo.errors import UserError
+
+_LOG = logging.getLogger(__name__)
+
+# path -> (uint8 [H, W, 3], whether the file could be decoded)
+Reader = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+
+
+def corrupt_image(path: str, reason: str) -> UserError:
+    """The error for an image file that can't be decoded.
+
+    >>> print(corrupt_image("a.jpg", "it is empty"))
+    Can't read the image a.jpg: it is empty. Repair or remove it, or leave such files out with `on_corrupt="skip"` \
+(`--on-corrupt skip`).
+    """
+    return UserError(
+        f"Can't read the image {path}: {reason}. Repair or remove it, or leave such files out with "
+        '`on_corrupt="skip"` (`--on-corrupt skip`).'
+    )
+
+
+def read_whole(path: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Path -> (uint8 [H, W, 3], True); a file that can't be decoded is TensorFlow's error, which names no file."""
+    return image_ops.decode(tf.io.read_file(path)), tf.constant(True)
+
+
+def image_reader(records: Records) -> Reader:
+    """A function path -> (uint8 [H, W, 3], whether the file could be decoded), to be used in `Dataset.map`.
+
+    What happens with a file that can't be decoded is up to `records.on_corrupt`: "refuse" stops with an error that
+    names it (`translated_errors` turns it into a `UserError`), "skip" logs its name, once, and gives a black
+    pixel and False.
+
+    All but the report of a failure happens in TensorFlow, many files at a time.
+    """
+    report = _Report(records)
+
+    def read(path: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        # TensorFlow catches an error only in a data set: this one has the image, or nothing, and then the stand-in.
+        decoded = tf.data.Dataset.from_tensors(path).map(read_whole).ignore_errors()
+        black = tf.zeros([1, 1, 3], tf.uint8)
+        image, whole = decoded.concatenate(tf.data.Dataset.from_tensors((black, False))).take(1).get_single_element()
+        reported = tf.cond(whole, lambda: True, lambda: tf.py_function(report, [path], tf.bool))
+        with tf.control_dependencies([reported]):
+            return tf.identity(image), whole
+
+    return read
+
+
+class _Report:
+    """Refuses or logs the path of an image that can't be decoded."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+        self._skipped: set[str] = set()
+
+    def __call__(self, encoded: tf.Tensor) -> bool:
+        path = encoded.numpy().decode()
+        if self._records.on_corrupt == "refuse":
+            raise corrupt_image(path, why_undecodable(path))
+        if path not in self._skipped:
+            self._skipped.add(path)
+            _LOG.warning("Left out %s: %s.", path, why_undecodable(path))
+        if len(self._skipped) == len(self._records):
+            raise UserError(f"None of the {len(self._records)} images can be decoded, the last one is {path}.")
+        return False
+
+
+def why_undecodable(path: str) -> str:
+    """The reason, in a few words, for which the image file at `path` can't be decoded."""
+    try:
+        if Path(path).stat().st_size == 0:
+            return "the file is empty"
+        image_ops.decode(tf.io.read_file(path))
+    except (OSError, tf.errors.NotFoundError, tf.errors.PermissionDeniedError) as error:
+        return getattr(error, "strerror", None) or "the file can't be opened"
+    except tf.errors.OpError:
+        return "it is not a whole JPEG, PNG, BMP or GIF image"
+    return "reading it failed, though it can be read now"
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Turns the TensorFlow error that a data pipeline raised for a bad image into the `UserError` it stands for.
+
+    >>> with translated_errors():
+    ...     raise tf.errors.UnknownError(None, None, "UserError: Can't read the image a.jpg: it is empty.")
+    Traceback (most recent call last):
+    ...
+    zoo.errors.UserError: Can't read the image a.jpg: it is empty.
+    """
+    try:
+        yield
+    except tf.errors.OpError as error:
+        found = re.search(r"UserError: (.*)", error.message or "")
+        if not found:
+            raise
+        raise UserError(found[1]) from error

@@ -1,0 +1,165 @@
+"""From records to batches with tf.data: deterministic, restartable at any epoch, parallel."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from zoo.data import image_ops, schema
+from zoo.data.augmentations import AUGMENTATIONS, Augmentation
+from zoo.data.catalog import DatasetSpec
+from zoo.data.corrupt import image_reader
+from zoo.data.records import Records
+from zoo.errors import UserError, unknown_name
+
+# (uint8 [..., H, W, C], draws [..., k]) -> float32 [..., S, S, C], standardized.
+_Prepare = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+
+
+def training_batches(
+    records: Records, spec: DatasetSpec, *, batch_size: int, seed: int, epoch: int = 0
+) -> tf.data.Dataset:
+    """Shuffled, augmented, full batches, epoch after epoch without end.
+
+    The order of an epoch is a pure function of (seed, epoch) and the augmentation of a record in it of (seed, epoch,
+    record), so a run that starts at `epoch` gets what an uninterrupted run got from there on.
+
+    Args:
+        records: of the training split.
+        spec: how to prepare the images.
+        batch_size: images a batch; an epoch has `len(records) // batch_size` batches, the remainder is dropped.
+            In place of files that were skipped, the first ones of the epoch come again.
+        seed: of order and augmentation.
+        epoch: where to start, from 0.
+
+    Returns:
+        Batches (image float32 [batch_size, S, S, C] standardized, label int32 [batch_size]).
+
+    Raises:
+        UserError: `batch_size` is below 1 or above `len(records)`, or the augmentation is unknown.
+
+    >>> from zoo.data import load
+    >>> digits = load("digits")
+    >>> image, label = next(iter(training_batches(digits.splits["train"], digits.spec, batch_size=32, seed=0)))
+    >>> image.shape, label.shape
+    (TensorShape([32, 16, 16, 1]), TensorShape([32]))
+    """
+    _check_batch_size(batch_size, records)
+    if spec.augmentation not in AUGMENTATIONS:
+        raise unknown_name("augmentation", spec.augmentation, AUGMENTATIONS)
+    augmentation = AUGMENTATIONS[spec.augmentation]
+
+    def prepare(image: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
+        image = image_ops.match_channels(image, spec.channels)
+        return image_ops.standardize(augmentation.apply(image, spec, draws), spec)
+
+    def one_epoch(at: tf.Tensor) -> tf.data.Dataset:
+        plan = tf.data.Dataset.from_tensor_slices(_epoch_plan(records, augmentation, seed, at))
+        if records.paths is not None:
+            # Repeated, so that an epoch has its number of batches also when files are skipped.
+            plan = _read(plan, records, prepare).repeat()
+        return plan.batch(batch_size, drop_remainder=True).take(len(records) // batch_size)
+
+    batches = tf.data.Dataset.counter(epoch).flat_map(one_epoch)
+    if records.images is not None:
+        batches = _gather(batches, records, prepare)
+    return _finish(batches.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)))
+
+
+def evaluation_batches(records: Records, spec: DatasetSpec, *, batch_size: int) -> tf.data.Dataset:
+    """Every record once, in order; the last batch may be short. Files that are skipped are missing.
+
+    Args:
+        records: of any split.
+        spec: how to prepare the images (`image_ops.preprocess`).
+        batch_size: images a batch.
+
+    Returns:
+        Batches (image float32 [B, S, S, C] standardized, label int32 [B]).
+
+    Raises:
+        UserError: `batch_size` is below 1.
+
+    >>> from zoo.data import load
+    >>> digits = load("digits")
+    >>> [len(label) for _, label in evaluation_batches(digits.splits["test"], digits.spec, batch_size=200)]
+    [200, 159]
+    """
+    _check_batch_size(batch_size, None)
+
+    def prepare(image: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
+        return image_ops.preprocess(image, spec)
+
+    no_draws = np.zeros([len(records), 0], "float32")
+    plan = tf.data.Dataset.from_tensor_slices((np.arange(len(records)), no_draws))
+    if records.images is not None:
+        return _finish(_gather(plan.batch(batch_size), records, prepare))
+    batches = _read(plan, records, prepare).batch(batch_size)
+    if records.on_corrupt == "refuse":
+        batches = batches.apply(tf.data.experimental.assert_cardinality(math.ceil(len(records) / batch_size)))
+    return _finish(batches)
+
+
+def _check_batch_size(batch_size: int, records: Records | None) -> None:
+    if batch_size < 1:
+        raise UserError(f"`batch_size` must be at least 1. Received: batch_size={batch_size}.")
+    if records is not None and batch_size > len(records):
+        raise UserError(
+            f"`batch_size` must be at most {len(records)}, the number of training records, since batches are full. "
+            f"Received: batch_size={batch_size}."
+        )
+
+
+def _epoch_plan(
+    records: Records, augmentation: Augmentation, seed: int, epoch: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The order of an epoch, int64 [N], and for each place in it the draws of its record, float32 [N, k]."""
+    key = tf.stack([tf.constant(seed, tf.int64), epoch])
+    order = tf.random.experimental.stateless_shuffle(tf.range(len(records), dtype=tf.int64), seed=key)
+    of_augmentation = tf.random.experimental.stateless_fold_in(key, 1)
+    return order, tf.random.stateless_uniform([len(records), augmentation.draws], seed=of_augmentation)
+
+
+def _gather(batches: tf.data.Dataset, records: Records, prepare: _Prepare) -> tf.data.Dataset:
+    """(indices [B], draws [B, k]) -> (images, labels), a batch at a time."""
+    images, labels = _on_host(records.images), _on_host(records.labels)
+    return batches.map(
+        lambda indices, draws: (prepare(tf.gather(images, indices), draws), tf.gather(labels, indices)),
+        num_parallel_calls=tf.data.AUTOTUNE,
+    )
+
+
+def _read(plan: tf.data.Dataset, records: Records, prepare: _Prepare) -> tf.data.Dataset:
+    """(index, draws [k]) -> (image, label), a file at a time, without those that can't be decoded."""
+    paths, labels, read = _on_host(records.paths), _on_host(records.labels), image_reader(records)
+
+    def example(index: tf.Tensor, draws: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        image, whole = read(tf.gather(paths, index))
+        return prepare(image, draws), tf.gather(labels, index), whole
+
+    examples = plan.map(example, num_parallel_calls=tf.data.AUTOTUNE)
+    return examples.filter(_is_whole).map(_without_flag)
+
+
+def _is_whole(image: tf.Tensor, label: tf.Tensor, whole: tf.Tensor) -> tf.Tensor:
+    return whole
+
+
+def _without_flag(image: tf.Tensor, label: tf.Tensor, whole: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    return image, label
+
+
+def _on_host(values: np.ndarray | None) -> tf.Tensor:
+    """A tensor in main memory. Data sets refer to it; it becomes no constant of a graph, so its size has no limit."""
+    with tf.device("CPU:0"):
+        return tf.convert_to_tensor(values)
+
+
+def _finish(batches: tf.data.Dataset) -> tf.data.Dataset:
+    schema.check(batches.element_spec, schema.BATCH)
+    options = tf.data.Options()
+    options.deterministic = True
+    # Records are indices: every worker of a strategy makes the whole order and keeps its share.
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    return batches.with_options(options).prefetch(tf.data.AUTOTUNE)
