@@ -1,11 +1,11 @@
 """How fast the input pipeline is alone, and how long training waits for it.
 
     python benchmarks/input_pipeline.py --dataset cifar10 --data-dir DIR
-    python benchmarks/input_pipeline.py --dataset cifar10 --data-dir DIR --model simplenet_v2 --batch-size 64
+    python benchmarks/input_pipeline.py --dataset cifar10 --data-dir DIR --model none
 
-Prints images/s of the training pipeline alone (median and range over several passes, after a warm-up). With
-`--model`, also the share of a training loop's time that goes into getting the next batch, and exits with 1 if it is
-over `--max-wait-share`.
+Prints images/s of the training pipeline alone (median and range over several passes, after a warm-up), and the share
+of a training loop's time that goes into getting the next batch; exits with 1 if that is over `--max-wait-share`.
+Model, norm and batch size are those of the data set's recipe; `--model none` measures the pipeline alone.
 """
 
 import argparse
@@ -26,6 +26,7 @@ from zoo import data
 from zoo.data.corrupt import translated_errors
 from zoo.errors import UserError
 from zoo.files import write_json
+from zoo.recipes import get_recipe
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -33,11 +34,12 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--dataset", default="digits", help="name of the data set")
     parser.add_argument("--data-dir", type=Path, help="where its files are")
     parser.add_argument("--image-size", type=int, help="instead of the data set's own")
-    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--on-corrupt", choices=data.ON_CORRUPT, default="refuse", help="what to do about bad images")
+    parser.add_argument("--batch-size", type=int, help="instead of the recipe's")
     parser.add_argument("--steps", type=int, default=100, help="batches a pass, and training steps")
     parser.add_argument("--passes", type=int, default=5, help="passes of the pipeline alone")
-    parser.add_argument("--model", help="train this model, e.g. simplenet_v2, and measure the wait for data")
-    parser.add_argument("--norm", default="gn")
+    parser.add_argument("--model", help="train this model instead of the recipe's, or none")
+    parser.add_argument("--norm", help="instead of the recipe's")
     parser.add_argument("--max-wait-share", type=float, default=0.1, help="of the training time; more is a failure")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     return parser.parse_args()
@@ -80,13 +82,14 @@ def training_times(batches: Iterator[Any], model: keras.Model, *, steps: int) ->
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
-    dataset = data.load(arguments.dataset, data_dir=arguments.data_dir)
+    dataset = data.load(arguments.dataset, data_dir=arguments.data_dir, on_corrupt=arguments.on_corrupt)
     spec = replace(dataset.spec, image_size=arguments.image_size or dataset.spec.image_size)
     if "train" not in dataset.splits:
         raise UserError(
             f"`--data-dir` must hold training images. Received: {arguments.data_dir}, with {', '.join(dataset.splits)}."
         )
-    records, batch_size = dataset.splits["train"], arguments.batch_size
+    records, recipe = dataset.splits["train"], get_recipe(arguments.dataset)
+    batch_size = recipe.batch_size if arguments.batch_size is None else arguments.batch_size
     result: dict[str, Any] = {
         "dataset": arguments.dataset,
         "records": len(records),
@@ -102,14 +105,15 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         passes=arguments.passes,
     )
     result["images_per_second"] = {"median": statistics.median(alone), "min": min(alone), "max": max(alone)}
-    if arguments.model:
+    name, norm = arguments.model or recipe.model, arguments.norm or recipe.norm
+    if name != "none":
         shape = (spec.image_size, spec.image_size, spec.channels)
-        model = zoo.build(arguments.model, norm=arguments.norm, num_classes=len(dataset.class_names), input_shape=shape)
+        model = zoo.build(name, norm=norm, num_classes=len(dataset.class_names), input_shape=shape)
         batches = iter(data.training_batches(records, spec, batch_size=batch_size, seed=0))
         waiting, training = training_times(batches, model, steps=arguments.steps)
         result |= {
-            "model": arguments.model,
-            "norm": arguments.norm,
+            "model": name,
+            "norm": norm,
             "training_images_per_second": arguments.steps * batch_size / (waiting + training),
             "wait_share": waiting / (waiting + training),
         }

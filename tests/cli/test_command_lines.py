@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,7 +29,7 @@ def run_folder(tmp_path_factory):
 
 def test_a_run_holds_what_the_readme_says(run_folder):
     names = {path.name for path in run_folder.iterdir()}
-    files = {"config.json", "history.csv", "curves.png", "best.keras", "metrics.json"}
+    files = {"config.json", "task.json", "history.csv", "curves.png", "best.keras", "metrics.json"}
     assert names == files | {"checkpoints", "logs", "export", "evaluation"}
     metrics = json.loads((run_folder / "metrics.json").read_text())
     assert set(metrics) == {"validation", "test"}
@@ -70,6 +71,9 @@ def test_run_and_saved_model_score_the_same(run_folder, tmp_path, capsys):
         (["--recipe", "digit"], "Did you mean digits"),
         (["--initial-weights", "none.weights.h5"], "none.weights.h5"),
         (["--resume"], "`run` must be a run folder"),
+        (["--resume", "--recipe", "digits"], "`recipe` can't be changed by a resume"),
+        (["--seed", "-1"], "`seed` must be between 0"),
+        (["--milestones", "3,soon"], "`milestones` must be a number of epochs or steps"),
     ],
 )
 def test_bad_input_ends_in_one_message_and_leaves_nothing(arguments, message, tmp_path, capsys):
@@ -98,9 +102,38 @@ def test_evaluating_what_is_no_run_is_refused(tmp_path, capsys):
 def test_a_split_or_data_set_that_does_not_fit_is_refused(run_folder, shared_data, capsys):
     assert evaluate.main(["--run", str(run_folder), "--split", "tset"]) == 2
     assert "`split` must be one that the data has" in capsys.readouterr().err
-    other = ["--dataset", "plant_seedlings", "--data-dir", str(shared_data / "plant_seedlings")]
-    assert evaluate.main(["--run", str(run_folder), *other]) == 2
-    assert "`dataset` must have the classes of the model" in capsys.readouterr().err
+    other = ["--dataset", "fashion_mnist", "--data-dir", str(shared_data / "fashion_mnist")]
+    for source in (["--run", str(run_folder)], ["--saved-model", str(run_folder / "export")]):
+        assert evaluate.main([*source, *other]) == 2
+        assert "`dataset` must have the classes of the model: 0, 1, 2, 3, 4" in capsys.readouterr().err
+
+
+def test_a_fresh_process_evaluates_a_run_by_a_relative_path(run_folder):
+    command = [sys.executable, str(ROOT / "evaluate.py"), "--run", run_folder.name]
+    done = subprocess.run(command, cwd=run_folder.parent, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    trained = json.loads((run_folder / "metrics.json").read_text())["test"]
+    assert f"test accuracy: {trained['accuracy']:.6g}" in done.stdout
+    assert f"results: {run_folder.name}/evaluation/test" in done.stdout
+
+
+def test_other_data_do_not_overwrite_the_result_of_the_run(run_folder):
+    before = (run_folder / "evaluation" / "test" / "metrics.json").read_bytes()
+    assert evaluate.main(["--run", str(run_folder), "--dataset", "digits"]) == 0
+    assert (run_folder / "evaluation" / "test" / "metrics.json").read_bytes() == before
+    assert (run_folder / "evaluation" / "test-digits" / "metrics.json").exists()
+
+
+def test_damaged_models_are_named(run_folder, tmp_path, capsys):
+    for part in ("config.json", "task.json"):
+        (tmp_path / part).write_bytes((run_folder / part).read_bytes())
+    (tmp_path / "best.keras").write_bytes((run_folder / "best.keras").read_bytes()[:1000])
+    assert evaluate.main(["--run", str(tmp_path)]) == 2
+    assert "best.keras can't be read" in capsys.readouterr().err
+    shutil.copytree(run_folder / "export", tmp_path / "export")
+    (tmp_path / "export" / "saved_model.pb").write_bytes(b"half")
+    assert evaluate.main(["--saved-model", str(tmp_path / "export")]) == 2
+    assert "`saved_model` can't be read" in capsys.readouterr().err
 
 
 def test_ctrl_c_leaves_a_run_that_resumes(tmp_path):

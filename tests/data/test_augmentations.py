@@ -1,5 +1,7 @@
 """Augmentations against slow NumPy; pure functions of image and draws, eagerly and inside `Dataset.map`."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -81,6 +83,22 @@ def test_color_jitter(random, channels):
 def test_color_jitter_in_the_middle_changes_nothing(random):
     image = random.integers(0, 256, [5, 4, 3]).astype("float32")
     np.testing.assert_allclose(color_jitter(image, np.full(3, 0.5, "float32")), image, atol=1e-3)
+
+
+@pytest.mark.parametrize(("name", "part"), [("shift", 16), ("pad_crop_flip", 8)])
+@pytest.mark.parametrize("size", [15, 16, 28, 32, 70])
+def test_shifts_reach_a_share_of_the_image_and_no_further(name, part, size):
+    spec, augmentation = replace(CATALOG["digits"], image_size=size), AUGMENTATIONS[name]
+    dot = np.zeros([size, size, 1], "uint8")
+    dot[size // 2, size // 3] = 255
+    ends = np.linspace(0, 1 - 1e-6, 41, dtype="float32")
+    moves = np.stack(np.meshgrid(ends, ends), axis=-1).reshape(-1, 2)
+    draws = np.full([len(moves), augmentation.draws], 0.9, "float32")  # A third draw of 0.9: not flipped.
+    draws[:, :2] = moves
+    moved = augmentation.apply(tf.repeat(dot[np.newaxis], len(moves), axis=0), spec, tf.constant(draws)).numpy()
+    _, rows, columns, _ = np.nonzero(moved)
+    limit = size // part
+    assert set(rows - size // 2) == set(columns - size // 3) == set(range(-limit, limit + 1))
 
 
 @pytest.mark.parametrize("name", sorted(AUGMENTATIONS))

@@ -42,6 +42,12 @@ def test_mean_and_std_are_those_of_the_training_pixels(name, folder, request):
     np.testing.assert_allclose(pixels.std((0, 1, 2)), dataset.spec.std, atol=tolerance)
 
 
+def test_imagenet_tells_that_only_a_folder_will_do():
+    assert CATALOG["imagenet2012"].tfds is None
+    with pytest.raises(UserError, match=r"needs `data_dir` .*A store of tensorflow-datasets isn't read"):
+        load("imagenet2012")
+
+
 def test_unknown_data_set_offers_the_nearest_name():
     with pytest.raises(UserError, match=r"`dataset` must be one of .*Did you mean cifar10\?"):
         load("cifar")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from zoo.data import Records, evaluation_batches, load, training_batches
+from zoo.data import Records, evaluation_batches, file_batches, load, training_batches
 from zoo.data.corrupt import translated_errors
 from zoo.errors import UserError
 
@@ -84,6 +84,22 @@ def test_skipped_in_evaluation_and_logged_once(folder, tiny_spec, caplog):
         assert sum(f"_{name}.jpg: " in message for message in logged) == 1
 
 
+def test_files_skipped_leave_no_empty_batch(folder, caplog):
+    records = records_of(folder, on_corrupt="skip")
+    with caplog.at_level(logging.WARNING):
+        labels = [list(label) for _, label in file_batches(records, batch_size=5).as_numpy_iterator()]
+    assert labels == [GOOD[:5], GOOD[5:10], GOOD[10:]]
+    assert len(caplog.records) == 4
+    alone = [list(label) for _, label in file_batches(records.take([3, 7, 0, 11]), batch_size=1).as_numpy_iterator()]
+    assert alone == [[0]]
+
+
+@pytest.mark.parametrize(("index", "name"), [(3, "003_empty"), (7, "007_text"), (11, "011_truncated"), (15, "missing")])
+def test_files_refused_with_name(folder, index, name):
+    with pytest.raises(UserError, match=rf"Can't read the image .*{name}\.jpg: "), translated_errors():
+        list(file_batches(records_of(folder).take([0, index]), batch_size=2))
+
+
 def test_skipped_in_training_with_full_epochs_that_can_be_restarted(folder, tiny_spec):
     records = records_of(folder, on_corrupt="skip")
 
@@ -105,6 +121,8 @@ def test_no_image_can_be_decoded(folder, tiny_spec):
         next(iter(training_batches(records, tiny_spec, batch_size=2, seed=0)))
     with pytest.raises(UserError, match="None of the 3 images can be decoded"), translated_errors():
         list(evaluation_batches(records, tiny_spec, batch_size=2))
+    with pytest.raises(UserError, match="None of the 3 images can be decoded"), translated_errors():
+        list(file_batches(records, batch_size=2))
 
 
 def test_corrupt_images_under_a_strategy(folder, tiny_spec):
@@ -119,6 +137,7 @@ def test_corrupt_images_under_a_strategy(folder, tiny_spec):
 
 
 def test_load_passes_the_choice_on(folder, tiny_spec):
+    (folder.parent / "b").mkdir()
     dataset = load("folder", data_dir=folder.parent, on_corrupt="skip")
     assert all(records.on_corrupt == "skip" for records in dataset.splits.values())
     assert load("folder", data_dir=folder.parent).splits["train"].on_corrupt == "refuse"

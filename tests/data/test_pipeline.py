@@ -2,12 +2,23 @@
 
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from zoo.data import CATALOG, Records, evaluation_batches, load, preprocess, schema, training_batches
+from zoo.data import (
+    CATALOG,
+    Records,
+    evaluation_batches,
+    file_batches,
+    load,
+    pipeline,
+    preprocess,
+    schema,
+    training_batches,
+)
 from zoo.errors import UserError
 
 STEPS, BATCH_SIZE = 3, 6
@@ -122,6 +133,40 @@ def test_batches_of_the_catalog_fit_the_schema_and_are_standardized(name, reques
     schema.check((image, label), schema.BATCH)
 
 
+def test_file_batches_are_the_bytes_of_the_files_in_order(tree):
+    paths = []
+    for suffix in (".jpg", ".png", ".bmp", ".gif"):
+        tree(["a"], images=5, suffix=suffix)
+        paths += [str(tree(["a"], images=5, suffix=suffix) / "a" / f"{i:03d}{suffix}") for i in (3, 0, 4, 1, 2)]
+    batches = file_batches(Records(np.arange(20), paths=paths), batch_size=8)
+    assert batches.cardinality() == 3
+    schema.check(batches.element_spec, schema.FILE_BATCH)
+    files, labels = zip(*batches.as_numpy_iterator(), strict=True)
+    assert [len(label) for label in labels] == [8, 8, 4]
+    assert list(np.concatenate(labels)) == list(range(20))
+    assert list(np.concatenate(files)) == [Path(path).read_bytes() for path in paths]
+
+
+def test_file_batches_need_files():
+    with pytest.raises(ValueError, match=r"`records` must be of files. Received: 20 images in memory\."):
+        file_batches(numbered_records(), batch_size=2)
+    with pytest.raises(UserError, match=r"`batch_size` must be at least 1. Received: batch_size=0"):
+        file_batches(Records([0], paths=["a.png"]), batch_size=0)
+
+
+def test_decoded_files_are_checked_against_the_schema(tree, spec, monkeypatch):
+    records = Records([0], paths=[str(tree(["a"], images=1) / "a" / "000.jpg")])
+    read = pipeline.image_reader(records)
+
+    def read_as_floats(path):
+        image, whole = read(path)
+        return tf.cast(image, tf.float32), whole
+
+    monkeypatch.setattr(pipeline, "image_reader", lambda records: read_as_floats)
+    with pytest.raises(ValueError, match=r"`image` must be uint8 \[\?, \?, \?\].*Received: image=float32"):
+        evaluation_batches(records, spec, batch_size=1)
+
+
 def test_shapes_and_cardinality_are_known(records, spec):
     training = training_batches(records, spec, batch_size=BATCH_SIZE, seed=0)
     assert training.cardinality() == tf.data.INFINITE_CARDINALITY
@@ -180,6 +225,7 @@ def test_workers_share_the_batches_and_order_is_fixed(records, spec):
     for batches in (
         training_batches(records, spec, batch_size=2, seed=0),
         evaluation_batches(records, spec, batch_size=2),
+        *([file_batches(records, batch_size=2)] if records.images is None else []),
     ):
         options = batches.options()
         assert options.experimental_distribute.auto_shard_policy == tf.data.experimental.AutoShardPolicy.DATA

@@ -1,6 +1,8 @@
 import dataclasses
 import json
+from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -8,7 +10,7 @@ import tensorflow as tf
 from zoo import data
 from zoo.data import image_ops
 from zoo.errors import UserError
-from zoo.export import export_saved_model, read_metadata, verify_saved_model
+from zoo.export import ExportError, export_saved_model, read_metadata, verify_saved_model
 from zoo.tasks import ImageClassification
 
 
@@ -65,8 +67,8 @@ def test_a_difference_from_the_live_model_is_found(task, model, exported):
     weights = model.get_weights()
     weights[-1] = weights[-1] + 0.01
     changed.set_weights(weights)
-    with pytest.raises(RuntimeError, match="differs from the live model in serve"):
-        verify_saved_model(exported, task.signatures(changed))
+    with pytest.raises(ExportError, match="differs from the live model in serve"):
+        verify_saved_model(exported, task.signatures(changed), tolerance=1e-4)
 
 
 def test_an_op_that_needs_this_project_is_found(task, model, tmp_path):
@@ -83,14 +85,14 @@ def test_an_op_that_needs_this_project_is_found(task, model, tmp_path):
         spec=tf.TensorSpec([None], tf.float32, name="images"),
         example=lambda count: np.ones(count, "float32"),
     )
-    with pytest.raises(RuntimeError, match="doesn't load without this project"):
-        verify_saved_model(tmp_path / "model", [signature])
+    with pytest.raises(ExportError, match="doesn't load without this project"):
+        verify_saved_model(tmp_path / "model", [signature], tolerance=1e-4)
 
 
 def test_a_failed_export_leaves_nothing(task, model, tmp_path, monkeypatch):
-    monkeypatch.setattr("zoo.export.verify.TOLERANCE", -1.0)
-    with pytest.raises(RuntimeError, match="differs"):
-        export_saved_model(model, task, tmp_path / "model")
+    monkeypatch.setattr("zoo.export.saved_model._tolerance", lambda model: -1.0)
+    with pytest.raises(ExportError, match="differs"):
+        export_saved_model(model, task, tmp_path / "model", provenance={})
     assert list(tmp_path.iterdir()) == []
 
 
@@ -103,3 +105,15 @@ def test_what_is_no_export_is_refused(exported, tmp_path):
     (tmp_path / "assets.extra").mkdir()
     (tmp_path / "assets.extra" / "metadata.json").write_text(json.dumps({"task": "x"}))
     assert read_metadata(tmp_path) == {"task": "x"}
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_a_model_in_mixed_precision_passes_its_proof(task, tmp_path, precision, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    keras.config.set_dtype_policy(precision)
+    try:
+        model = dataclasses.replace(task, model="simplenet").build_model()
+    finally:
+        keras.config.set_dtype_policy("float32")
+    export_saved_model(model, task, Path("relative") / "model", provenance={})
+    assert tf.saved_model.contains_saved_model("relative/model")

@@ -43,12 +43,12 @@ def test_the_newest_comes_back_with_optimizer_and_history(tmp_path, config, task
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["epoch_0002", "epoch_0003"]
 
 
-@pytest.mark.parametrize("name", ["state.json", "state.weights.h5"])
-def test_a_truncated_newest_falls_back_to_the_one_before(tmp_path, config, task, name, caplog):
+@pytest.mark.parametrize(("name", "content"), [("state.json", None), ("state.weights.h5", None), ("state.json", b"{}")])
+def test_a_damaged_newest_falls_back_to_the_one_before(tmp_path, config, task, name, content, caplog):
     training = prepare(config, task)
     stored = save_epochs(tmp_path, training, 2)
     broken = tmp_path / "epoch_0002" / name
-    broken.write_bytes(broken.read_bytes()[: broken.stat().st_size // 2])
+    broken.write_bytes(broken.read_bytes()[: broken.stat().st_size // 2] if content is None else content)
     change(training, 5)
     assert checkpoint.restore_latest(tmp_path, training.trainer).epoch == 1
     assert_holds(training, stored[1])

@@ -94,6 +94,7 @@ def test_two_replicas_train_in_mixed_precision(tmp_path, config, task):
     [
         ({"batch_size": 31}, r"`batch_size` .* multiple of their number, 2.*Choose 30"),
         ({"accumulate": 2}, r"`accumulate` must be 1 with several replicas"),
+        ({"jit": "on"}, r"`jit` must be off or auto on several logical CPUs"),
     ],
 )
 def test_what_replicas_cannot_do_is_refused(config, task, changes, message):
@@ -118,6 +119,24 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(t
         fit(training, folder)
     assert [path.name for path in folder.checkpoints.iterdir()] == ["epoch_0001"]
     assert folder.best_model.read_bytes() == kept
+
+
+def test_weights_ruined_by_the_last_step_are_not_saved(tmp_path, config, task, digits):
+    # One step an epoch and nothing held out: no loss is ever taken of what the step did.
+    splits = {"train": digits.splits["train"]}
+    task = dataclasses.replace(task, dataset=dataclasses.replace(digits, splits=splits))
+    config = dataclasses.replace(config, batch_size=320, epochs=1, learning_rate=1e38, momentum=1.0, norm="none")
+    task = dataclasses.replace(task, norm="none")
+    with pytest.raises(UserError, match="at the weights after epoch 1"):
+        fit(prepare(config, task), RunFolder(tmp_path))
+    assert not RunFolder(tmp_path).best_model.exists()
+    assert not list(tmp_path.glob("checkpoints/epoch_*"))
+
+
+def test_replicas_validate_a_last_batch_smaller_than_their_number(tmp_path, config, task, digits):
+    splits = {**digits.splits, "validation": digits.splits["validation"].take(range(33))}
+    task = dataclasses.replace(task, dataset=dataclasses.replace(digits, splits=splits))
+    weights_after(dataclasses.replace(config, strategy="mirrored", epochs=1), task, RunFolder(tmp_path / "run"))
 
 
 def test_without_validation_the_newest_model_is_the_best(tmp_path, config, task, digits):

@@ -5,7 +5,14 @@ import pytest
 
 from zoo.errors import UserError
 from zoo.training import RunFolder, TrainConfig
-from zoo.training.run_folder import default_path, require_space, start
+from zoo.training.run_folder import default_path, require_space
+from zoo.training.run_folder import start as start_run
+
+METADATA = {"dataset": "digits", "class_names": ["0", "1"]}
+
+
+def start(path, config, *, resume):
+    return start_run(path, config, METADATA, resume=resume)
 
 
 def test_config_survives_the_folder(tmp_path):
@@ -32,6 +39,22 @@ def test_resume_refuses_other_settings(tmp_path):
         start(tmp_path / "run", dataclasses.replace(TrainConfig(), norm="bn"), resume=True)
 
 
+def test_resume_refuses_other_data(tmp_path):
+    start(tmp_path / "run", TrainConfig(), resume=False)
+    other = {**METADATA, "class_names": ["1", "0"]}
+    with pytest.raises(UserError, match="`resume` needs the data that the run began with"):
+        start_run(tmp_path / "run", TrainConfig(), other, resume=True)
+
+
+def test_a_damaged_best_model_is_named(tmp_path):
+    folder = RunFolder(tmp_path)
+    with pytest.raises(UserError, match=r"must have ended an epoch: .*best\.keras is missing"):
+        folder.load_best_model()
+    folder.best_model.write_bytes(b"PK half a model")
+    with pytest.raises(UserError, match=r"best\.keras can't be read"):
+        folder.load_best_model()
+
+
 def test_a_folder_that_cannot_be_written_to_is_named(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UserError, match="`output` must be a folder that can be written to"):
@@ -42,6 +65,12 @@ def test_a_broken_config_is_named(tmp_path):
     folder = RunFolder(tmp_path)
     folder.config_file.write_text("{")
     with pytest.raises(UserError, match=r"config\.json is not valid JSON"):
+        folder.read_config()
+    folder.config_file.write_text("[]")
+    with pytest.raises(UserError, match=r"config\.json must hold a JSON object"):
+        folder.read_config()
+    folder.config_file.write_text(json.dumps({"batch_size": "3"}))
+    with pytest.raises(UserError, match=r"values that train\.py wrote"):
         folder.read_config()
     folder.config_file.write_text(json.dumps({"batchsize": 3}))
     with pytest.raises(UserError, match="Did you mean batch_size"):
@@ -59,9 +88,9 @@ def test_default_paths_are_numbered_and_resume_takes_the_newest(tmp_path):
 
 
 def test_a_run_that_would_fill_the_disk_is_refused(tmp_path):
-    require_space(RunFolder(tmp_path), parameters=1000)
+    require_space(tmp_path / "not" / "yet", parameters=1000)
     with pytest.raises(UserError, match="must have room for the checkpoints"):
-        require_space(RunFolder(tmp_path), parameters=10**15)
+        require_space(tmp_path, parameters=10**15)
 
 
 @pytest.mark.parametrize(
@@ -78,6 +107,12 @@ def test_a_run_that_would_fill_the_disk_is_refused(tmp_path):
         ("label_smoothing", 1.0, "`label_smoothing` must be between 0 and 0.99"),
         ("validation_fraction", 1.0, "`validation_fraction` must be a share"),
         ("clip_norm", -1.0, "`clip_norm` must be positive"),
+        ("learning_rate", float("inf"), "`learning_rate` must be positive"),
+        ("learning_rate", float("nan"), "`learning_rate` must be positive"),
+        ("seed", -1, "`seed` must be between 0"),
+        ("seed", 2**32, "`seed` must be between 0"),
+        ("warmup", "soon", "`warmup` must be a number of epochs or steps"),
+        ("milestones", ("3", "soon"), "`milestones` must be a number of epochs or steps"),
         ("accumulate", 0, "`accumulate` must be a positive number"),
     ],
 )

@@ -5,7 +5,8 @@ import pytest
 
 from zoo.errors import UserError
 from zoo.training import TrainConfig
-from zoo.training.schedule import in_steps, learning_rate_schedule, peak_learning_rate
+from zoo.training.duration import in_steps
+from zoo.training.schedule import learning_rate_schedule, peak_learning_rate
 
 
 def rates(config, *, batches_per_epoch=10, total_batches=100):

@@ -6,11 +6,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import keras
 import tensorflow as tf
 
 from zoo.cli import session
-from zoo.cli.task import make_task
+from zoo.cli.task import load_dataset, prepared_spec
 from zoo.errors import UserError
 from zoo.export import read_metadata
 from zoo.tasks import Evaluation, ImageClassification
@@ -30,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--split", default="test", help="train, validation or test (default: test)")
     parser.add_argument("--dataset", help="another data set than the model was trained on, with its classes")
     parser.add_argument("--data-dir", metavar="DIR", help="where the data lies")
+    parser.add_argument("--on-corrupt", metavar="NAME", help="a corrupt image: refuse or skip (default: as trained)")
     parser.add_argument("--batch-size", type=int, metavar="N", help="images at a time")
     parser.add_argument("--output", type=Path, metavar="DIR", help="where to write the results")
     return session.run(evaluate, parser.parse_args(argv))
@@ -37,11 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def evaluate(arguments: argparse.Namespace) -> None:
     """Scores the model, prints the result and writes it as JSON, CSV and PNG."""
-    given = {name: getattr(arguments, name) for name in ("dataset", "data_dir", "batch_size")}
-    overrides = {name: value for name, value in given.items() if value is not None}
     score = _score_run if arguments.run else _score_saved_model
-    evaluation, folder = score(arguments, overrides)
-    output = arguments.output or folder / arguments.split
+    evaluation, folder = score(arguments)
+    output = arguments.output or folder / _label(arguments)
     save_evaluation(evaluation, output)
     per_class = evaluation.tables["per_class"]
     sys.stdout.write(per_class.to_string(index=False, float_format="{:.3f}".format) + "\n")
@@ -50,36 +48,50 @@ def evaluate(arguments: argparse.Namespace) -> None:
     sys.stdout.write(f"results: {output}\n")
 
 
-def _score_run(arguments: argparse.Namespace, overrides: dict[str, object]) -> tuple[Evaluation, Path]:
+def _label(arguments: argparse.Namespace) -> str:
+    """The folder of the results: that of the split, unless other data were scored than the run's own."""
+    other = [arguments.dataset, arguments.data_dir and Path(arguments.data_dir).resolve().name]
+    return "-".join([arguments.split, *filter(None, other)])
+
+
+def _score_run(arguments: argparse.Namespace) -> tuple[Evaluation, Path]:
     folder = RunFolder(arguments.run)
-    config = dataclasses.replace(folder.read_config(), **overrides)
-    if not folder.best_model.exists():
-        raise UserError(
-            f"`run` must have ended an epoch: {folder.best_model} is missing. Received: run={str(arguments.run)!r}. "
-            f"Continue it with: python train.py --output {arguments.run} --resume"
-        )
-    task = make_task(config)
-    model = keras.models.load_model(folder.best_model, compile=False)
-    _require_classes(task, model.output_shape[-1])
+    model = folder.load_best_model()
+    task, config = _task(arguments, folder.read_config(), folder.read_task()["class_names"])
     evaluation = evaluate_model(model, task, arguments.split, batch_size=config.batch_size)
     return evaluation, folder.evaluation
 
 
-def _score_saved_model(arguments: argparse.Namespace, overrides: dict[str, object]) -> tuple[Evaluation, Path]:
+def _score_saved_model(arguments: argparse.Namespace) -> tuple[Evaluation, Path]:
     metadata = read_metadata(arguments.saved_model)
-    config = dataclasses.replace(TrainConfig.from_json(metadata["training"]), **overrides)
-    task = make_task(config)
-    _require_classes(task, len(metadata["class_names"]))
-    signatures = tf.saved_model.load(str(arguments.saved_model)).signatures
+    try:
+        signatures = tf.saved_model.load(str(arguments.saved_model)).signatures
+    except (OSError, tf.errors.OpError) as error:
+        raise UserError(f"`saved_model` can't be read: {error}. Export it again.") from error
+    task, config = _task(arguments, TrainConfig.from_json(metadata["training"]), metadata["class_names"])
     evaluation = evaluate_signatures(signatures, task, arguments.split, batch_size=config.batch_size)
     path = arguments.saved_model.resolve()
     return evaluation, path.with_name(f"{path.name}.evaluation")
 
 
-def _require_classes(task: ImageClassification, classes: int) -> None:
-    names = task.dataset.class_names
-    if len(names) != classes:
+def _task(
+    arguments: argparse.Namespace, trained: TrainConfig, class_names: list[str]
+) -> tuple[ImageClassification, TrainConfig]:
+    """The data to score on, prepared as the model was trained, and with its classes in its order."""
+    given = {name: getattr(arguments, name) for name in ("data_dir", "on_corrupt", "batch_size")}
+    changes = {name: value for name, value in given.items() if value is not None}
+    if arguments.dataset is not None:
+        changes = {"data_dir": None, **changes, "dataset": arguments.dataset}
+    config = dataclasses.replace(trained, **changes)
+    dataset = load_dataset(config)
+    if list(dataset.class_names) != class_names:
         raise UserError(
-            f"`dataset` must have the classes of the model, {classes}. Received: "
-            f"dataset={task.dataset.spec.name!r} with {len(names)} ({', '.join(names[:5])}, ...)."
+            f"`dataset` must have the classes of the model: {_listed(class_names)}. Received: "
+            f"dataset={config.dataset!r} with {_listed(dataset.class_names)}. Give the data it was trained for."
         )
+    dataset = dataclasses.replace(dataset, spec=prepared_spec(trained))
+    return ImageClassification(dataset=dataset, model=config.model, norm=config.norm), config
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

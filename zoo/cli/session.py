@@ -5,7 +5,6 @@ import errno
 import logging
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import tensorflow as tf
 
@@ -27,10 +26,14 @@ def run(command: Callable[[argparse.Namespace], None], arguments: argparse.Names
     except UserError as error:
         return _fail(str(error))
     except OSError as error:
-        if error.errno not in _DISK_ERRORS:
-            raise
-        return _fail(f"Could not write {error.filename or 'a file'}: {error.strerror}. {_DISK_HINT}")
+        if error.errno in _DISK_ERRORS:
+            return _fail(f"Could not write {error.filename or 'a file'}: {error.strerror}. {_DISK_HINT}")
+        if error.errno in _ACCESS_ERRORS:
+            return _fail(f"No access to {error.filename}: {error.strerror}. Change its permissions, or choose another.")
+        raise
     except tf.errors.ResourceExhaustedError as error:
+        if "No space left" in error.message:  # TensorFlow's word for a full disk
+            return _fail(f"Could not write: {error.message.splitlines()[0]}. {_DISK_HINT}")
         return _fail(f"Out of memory; choose a smaller --batch-size. {error.message.splitlines()[0]}")
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -42,13 +45,6 @@ def _fail(message: str) -> int:
     return FAILED
 
 
-_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+_ACCESS_ERRORS = (errno.EACCES, errno.EPERM)
 _DISK_HINT = "What was written before is whole; free some space, or choose another --output."
-
-
-def existing_folder(value: str) -> Path:
-    """An argument that must be a folder."""
-    path = Path(value)
-    if not path.is_dir():
-        raise argparse.ArgumentTypeError(f"no such folder: {value!r}")
-    return path

@@ -6,18 +6,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import keras
-
 from zoo.cli import session
 from zoo.cli.arguments import add_config_arguments, config_overrides
-from zoo.cli.task import make_task
+from zoo.cli.task import make_task, refuse_unknown_names
+from zoo.errors import UserError
 from zoo.export import export_saved_model
 from zoo.files import write_json
 from zoo.recipes import RECIPES, get_recipe
 from zoo.tasks import ImageClassification
 from zoo.training import RunFolder, TrainConfig, fit, prepare
 from zoo.training.evaluation import evaluate_model, save_evaluation
-from zoo.training.run_folder import default_path, start
+from zoo.training.run_folder import default_path, refuse_conflict, require_space, start
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,32 +35,42 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def train(arguments: argparse.Namespace) -> None:
     """Trains, evaluates and exports one run."""
-    config = _configuration(arguments)
-    path = arguments.output or default_path(config, resume=arguments.resume)
-    if arguments.resume:
-        config = dataclasses.replace(RunFolder(path).read_config(), **config_overrides(arguments))
+    config, path = _configuration_and_path(arguments)
+    # Nothing is loaded, let alone written, before what can be refused at once has been.
+    refuse_unknown_names(config)
+    refuse_conflict(path, config, resume=arguments.resume)
     task = make_task(config)
-    training = prepare(config, task)  # before anything is written: a bad setting leaves no folder behind
-    folder = start(path, config, resume=arguments.resume)
+    training = prepare(config, task)
+    require_space(path, training.model.count_params())
+    folder = start(path, config, task.metadata(), resume=arguments.resume)
     try:
         fit(training, folder)
+        _finish(config, task, folder)
     except KeyboardInterrupt:
         sys.stderr.write(f"\nInterrupted. Continue with: python train.py --output {path} --resume\n")
         raise
-    _finish(config, task, folder)
 
 
-def _configuration(arguments: argparse.Namespace) -> TrainConfig:
+def _configuration_and_path(arguments: argparse.Namespace) -> tuple[TrainConfig, Path]:
     overrides = config_overrides(arguments)
+    if arguments.resume:
+        if arguments.recipe:
+            raise UserError(
+                "`recipe` can't be changed by a resume, which continues with the settings of the run. Received: "
+                f"recipe={arguments.recipe!r}. Leave it out."
+            )
+        path = arguments.output or default_path(dataclasses.replace(TrainConfig(), **overrides), resume=True)
+        return dataclasses.replace(RunFolder(path).read_config(), **overrides), path
     recipe = arguments.recipe or overrides.get("dataset", TrainConfig().dataset)
-    # A data set's name finds its recipe; an unknown one is told by the data catalog.
+    # A data set's name finds its recipe; an unknown one is told as a data set.
     base = get_recipe(recipe) if arguments.recipe or recipe in RECIPES else TrainConfig()
-    return dataclasses.replace(base, **overrides)
+    config = dataclasses.replace(base, **overrides)
+    return config, arguments.output or default_path(config, resume=False)
 
 
 def _finish(config: TrainConfig, task: ImageClassification, folder: RunFolder) -> None:
     """Scores the best model on every held-out split and exports it."""
-    model = keras.models.load_model(folder.best_model, compile=False)
+    model = folder.load_best_model()
     metrics = {}
     for split in ("validation", "test"):
         if task.examples(split):

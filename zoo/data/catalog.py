@@ -101,7 +101,8 @@ _SPECS = (
         source="https://www.image-net.org/challenges/LSVRC/2012",
         licence="non-commercial research",
         how_to_get="Register at https://www.image-net.org, unpack the archives to train/<wnid>/*.JPEG and "
-        "val/<wnid>/*.JPEG, put synset_words.txt beside them for class names, and give the folder above train/.",
+        "val/<wnid>/*.JPEG, put synset_words.txt beside them for class names, and give the folder above train/. "
+        "A store of tensorflow-datasets isn't read: it gives no image by itself, and all of them don't fit in memory.",
     ),
     DatasetSpec(
         name="plant_seedlings",

@@ -14,7 +14,7 @@ from zoo.errors import UserError
 
 _LOG = logging.getLogger(__name__)
 
-# path -> (uint8 [H, W, 3], whether the file could be decoded)
+# path -> (what is read, whether the file could be decoded)
 Reader = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
 
@@ -45,16 +45,31 @@ def image_reader(records: Records) -> Reader:
 
     All but the report of a failure happens in TensorFlow, many files at a time.
     """
+    return _guarded(read_whole, records, stand_in=tf.zeros([1, 1, 3], tf.uint8))
+
+
+def file_reader(records: Records) -> Reader:
+    """Like `image_reader`, but path -> (contents of the file, whether they could be decoded); "" for those skipped."""
+
+    def read_contents(path: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        contents = tf.io.read_file(path)
+        # Every image has pixels. An image that nothing asks for would not be decoded at all.
+        return contents, tf.size(image_ops.decode(contents)) > 0
+
+    return _guarded(read_contents, records, stand_in=tf.constant(b""))
+
+
+def _guarded(read_one: Reader, records: Records, *, stand_in: tf.Tensor) -> Reader:
+    """`read_one`, where a file that fails it is refused, or else reported and gives (stand_in, False)."""
     report = _Report(records)
 
     def read(path: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        # TensorFlow catches an error only in a data set: this one has the image, or nothing, and then the stand-in.
-        decoded = tf.data.Dataset.from_tensors(path).map(read_whole).ignore_errors()
-        black = tf.zeros([1, 1, 3], tf.uint8)
-        image, whole = decoded.concatenate(tf.data.Dataset.from_tensors((black, False))).take(1).get_single_element()
+        # TensorFlow catches an error only in a data set: this one has the value, or nothing, and then the stand-in.
+        found = tf.data.Dataset.from_tensors(path).map(read_one).ignore_errors()
+        value, whole = found.concatenate(tf.data.Dataset.from_tensors((stand_in, False))).take(1).get_single_element()
         reported = tf.cond(whole, lambda: True, lambda: tf.py_function(report, [path], tf.bool))
         with tf.control_dependencies([reported]):
-            return tf.identity(image), whole
+            return tf.identity(value), whole
 
     return read
 

@@ -28,7 +28,7 @@ class Dataset:
     Attributes:
         spec: how its images are prepared.
         class_names: the name of label i is `class_names[i]`.
-        splits: "train", "validation" and "test", those that exist.
+        splits: "train", "validation" and "test", those that have records.
     """
 
     spec: DatasetSpec
@@ -57,7 +57,8 @@ def load(
             "skip". Files that are read during training are refused or left out then.
 
     Raises:
-        UserError: an argument is wrong, or the data are missing, damaged or not of a form that is known.
+        UserError: an argument is wrong, or the data are missing, damaged, of fewer than two classes or not of a form
+            that is known.
 
     >>> {split: len(records) for split, records in load("digits").splits.items()}
     {'train': 1295, 'validation': 143, 'test': 359}
@@ -69,10 +70,15 @@ def load(
     if not 0 <= fraction < 1:
         raise UserError(f"`validation_fraction` must be in [0, 1). Received: validation_fraction={fraction}.")
     class_names, splits = _read(spec, data_dir, on_corrupt)
+    if len(class_names) < 2:
+        raise UserError(
+            f"`data_dir` must hold at least 2 classes. Received: data_dir={str(data_dir)!r}, with "
+            f"{', '.join(class_names)} alone. {spec.how_to_get}"
+        )
     if fraction and "train" in splits and "validation" not in splits:
         train, validation = split_off(splits["train"], fraction, seed=seed)
         splits = {**splits, "train": train, "validation": validation}
-    return Dataset(spec, class_names, {name: splits[name] for name in SPLITS if name in splits})
+    return Dataset(spec, class_names, {name: splits[name] for name in SPLITS if len(splits.get(name, ()))})
 
 
 def _read(
@@ -95,6 +101,7 @@ def _read(
             f"`data_dir` must be a folder with the data set {spec.name}. Received: data_dir={str(data_dir)!r}, "
             f"which {fault}. {spec.how_to_get}"
         )
-    if spec.tfds and (folder / spec.tfds).is_dir():
+    # A folder of that name may hold anything; tensorflow-datasets would download into it what it doesn't find.
+    if spec.tfds and any((folder / spec.tfds).rglob("dataset_info.json")):
         return tensorflow_datasets.read(spec, folder)
     return _READERS[spec.name](folder, spec, on_corrupt=on_corrupt)

@@ -1,7 +1,7 @@
 """From records to batches with tf.data: deterministic, restartable at any epoch, parallel."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -9,7 +9,7 @@ import tensorflow as tf
 from zoo.data import image_ops, schema
 from zoo.data.augmentations import AUGMENTATIONS, Augmentation
 from zoo.data.catalog import DatasetSpec
-from zoo.data.corrupt import image_reader
+from zoo.data.corrupt import file_reader, image_reader
 from zoo.data.records import Records
 from zoo.errors import UserError, unknown_name
 
@@ -95,10 +95,43 @@ def evaluation_batches(records: Records, spec: DatasetSpec, *, batch_size: int) 
     plan = tf.data.Dataset.from_tensor_slices((np.arange(len(records)), no_draws))
     if records.images is not None:
         return _finish(_gather(plan.batch(batch_size), records, prepare))
-    batches = _read(plan, records, prepare).batch(batch_size)
-    if records.on_corrupt == "refuse":
-        batches = batches.apply(tf.data.experimental.assert_cardinality(math.ceil(len(records) / batch_size)))
-    return _finish(batches)
+    return _finish(_in_batches(_read(plan, records, prepare), records, batch_size))
+
+
+def file_batches(records: Records, *, batch_size: int) -> tf.data.Dataset:
+    """Every file of the records once, in order, as its bytes; the last batch may be short.
+
+    Each is decoded too, to find those that can't be: they are refused, or missing.
+
+    Args:
+        records: of any split, stored as files.
+        batch_size: files a batch.
+
+    Returns:
+        Batches (contents of the files, string [B], label int32 [B]), none of them empty.
+
+    Raises:
+        UserError: `batch_size` is below 1.
+        ValueError: the records are images in memory.
+
+    >>> import tempfile
+    >>> path = f"{tempfile.mkdtemp()}/black.png"
+    >>> tf.io.write_file(path, tf.io.encode_png(tf.zeros([8, 8, 3], tf.uint8)))
+    >>> [(len(file), label) for file, label in file_batches(Records([4, 5], paths=[path] * 2), batch_size=8)]
+    [(2, <tf.Tensor: shape=(2,), dtype=int32, numpy=array([4, 5], dtype=int32)>)]
+    """
+    _check_batch_size(batch_size, None)
+    if records.paths is None:
+        raise ValueError(f"`records` must be of files. Received: {len(records)} images in memory.")
+    read = file_reader(records)
+
+    def file(path: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        contents, whole = read(path)
+        return contents, label, whole
+
+    files = tf.data.Dataset.from_tensor_slices((_on_host(records.paths), _on_host(records.labels)))
+    files = _decodable(files.map(file, num_parallel_calls=tf.data.AUTOTUNE))
+    return _finish(_in_batches(files, records, batch_size), schema.FILE_BATCH)
 
 
 def _check_batch_size(batch_size: int, records: Records | None) -> None:
@@ -136,18 +169,31 @@ def _read(plan: tf.data.Dataset, records: Records, prepare: _Prepare) -> tf.data
 
     def example(index: tf.Tensor, draws: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         image, whole = read(tf.gather(paths, index))
-        return prepare(image, draws), tf.gather(labels, index), whole
+        label = tf.gather(labels, index)
+        schema.check((image, label), schema.EXAMPLE)
+        return prepare(image, draws), label, whole
 
-    examples = plan.map(example, num_parallel_calls=tf.data.AUTOTUNE)
-    return examples.filter(_is_whole).map(_without_flag)
-
-
-def _is_whole(image: tf.Tensor, label: tf.Tensor, whole: tf.Tensor) -> tf.Tensor:
-    return whole
+    return _decodable(plan.map(example, num_parallel_calls=tf.data.AUTOTUNE))
 
 
-def _without_flag(image: tf.Tensor, label: tf.Tensor, whole: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    return image, label
+def _decodable(examples: tf.data.Dataset) -> tf.data.Dataset:
+    """(value, label, whether it could be decoded) -> (value, label) of those that could."""
+
+    def is_whole(value: tf.Tensor, label: tf.Tensor, whole: tf.Tensor) -> tf.Tensor:
+        return whole
+
+    def without_flag(value: tf.Tensor, label: tf.Tensor, whole: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return value, label
+
+    return examples.filter(is_whole).map(without_flag)
+
+
+def _in_batches(examples: tf.data.Dataset, records: Records, batch_size: int) -> tf.data.Dataset:
+    """All examples, the last batch short; how many batches there are is known, unless files may be skipped."""
+    batches = examples.batch(batch_size)
+    if records.on_corrupt == "refuse":
+        batches = batches.apply(tf.data.experimental.assert_cardinality(math.ceil(len(records) / batch_size)))
+    return batches
 
 
 def _on_host(values: np.ndarray | None) -> tf.Tensor:
@@ -156,8 +202,8 @@ def _on_host(values: np.ndarray | None) -> tf.Tensor:
         return tf.convert_to_tensor(values)
 
 
-def _finish(batches: tf.data.Dataset) -> tf.data.Dataset:
-    schema.check(batches.element_spec, schema.BATCH)
+def _finish(batches: tf.data.Dataset, form: Mapping[str, schema.Field] = schema.BATCH) -> tf.data.Dataset:
+    schema.check(batches.element_spec, form)
     options = tf.data.Options()
     options.deterministic = True
     # Records are indices: every worker of a strategy makes the whole order and keeps its share.

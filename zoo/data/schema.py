@@ -16,7 +16,7 @@ class Field:
     units: str
 
 
-# As decoded. H and W may differ from image to image; C is 1 or 3.
+# As decoded. H and W may differ from image to image; C is 1 or 3. `Records` sees to it for images in memory.
 EXAMPLE = {
     "image": Field(tf.uint8, (None, None, None), "pixel values 0 to 255 (sRGB or gray), [H, W, C]"),
     "label": Field(tf.int32, (), "index into the data set's class names, from 0"),
@@ -28,13 +28,19 @@ BATCH = {
     "label": Field(tf.int32, (None,), "index into the data set's class names, from 0, [B]"),
 }
 
+# As a server takes it.
+FILE_BATCH = {
+    "file": Field(tf.string, (None,), "contents of a JPEG, PNG, BMP or GIF file, [B]"),
+    "label": BATCH["label"],
+}
+
 
 def check(values: Mapping[str, Any] | Sequence[Any], schema: Mapping[str, Field]) -> None:
     """Compares `values` (arrays, tensors or TensorSpecs) with `schema`; a sequence is in the schema's order.
 
     Args:
         values: key -> value, or the values alone in the order of the schema's keys.
-        schema: `EXAMPLE` or `BATCH`.
+        schema: `EXAMPLE`, `BATCH` or `FILE_BATCH`.
 
     Raises:
         ValueError: a key is missing or unknown, or a dtype or shape is not the schema's.

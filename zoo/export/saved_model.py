@@ -12,11 +12,12 @@ from zoo.export.verify import verify_saved_model
 from zoo.files import atomic_path, write_json
 from zoo.tasks import Task
 
+_ROUNDING = {"float16": 2.0**-10, "bfloat16": 2.0**-7}
 # TensorFlow's place for files that travel with a SavedModel and that it doesn't read itself.
 _METADATA = Path("assets.extra") / "metadata.json"
 
 
-def export_saved_model(model: keras.Model, task: Task, path: Path, *, provenance: dict[str, Any] | None = None) -> None:
+def export_saved_model(model: keras.Model, task: Task, path: Path, *, provenance: dict[str, Any]) -> None:
     """Writes `path/` and proves it before it appears there: reloaded in a process of its own, in which
     neither keras_gn nor zoo can be imported, it gives the outputs of the live model.
 
@@ -24,7 +25,7 @@ def export_saved_model(model: keras.Model, task: Task, path: Path, *, provenance
     `assets.extra/metadata.json` holds the class names, and `provenance` under "training".
 
     Raises:
-        RuntimeError: the reloaded model differs.
+        ExportError: the reloaded model differs.
     """
     signatures = task.signatures(model)
     with atomic_path(path) as temporary:
@@ -33,8 +34,13 @@ def export_saved_model(model: keras.Model, task: Task, path: Path, *, provenance
         for signature in signatures:
             archive.add_endpoint(signature.name, signature.function, input_signature=[signature.spec])
         archive.write_out(str(temporary), verbose=False)
-        write_json(temporary / _METADATA, {**task.metadata(), "training": provenance or {}})
-        verify_saved_model(temporary, signatures)
+        write_json(temporary / _METADATA, {**task.metadata(), "training": provenance})
+        verify_saved_model(temporary, signatures, tolerance=_tolerance(model))
+
+
+def _tolerance(model: keras.Model) -> float:
+    """How far two compilations of one network may be apart: a few roundings of its narrowest type."""
+    return max(1e-4, *(16 * _ROUNDING.get(layer.compute_dtype, 0.0) for layer in model.layers))
 
 
 def read_metadata(path: Path) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -12,8 +11,7 @@ import tensorflow as tf
 from PIL import Image
 
 import zoo
-from zoo.data import Dataset, Records, evaluation_batches, image_ops, training_batches
-from zoo.data.corrupt import image_reader
+from zoo.data import Dataset, Records, evaluation_batches, file_batches, image_ops, training_batches
 from zoo.errors import UserError
 from zoo.metrics import classification_scores, draw_confusion, per_class_table
 from zoo.tasks.task import Evaluation, ServingBatch, Signature
@@ -82,17 +80,14 @@ class ImageClassification:
     def serving_batches(self, split: str, batch_size: int) -> Iterator[ServingBatch]:
         """A split as a client would send it: pixels, or the bytes of files."""
         records = self._records(split)
-        read = image_reader(records)
+        if records.paths is not None:
+            for files, labels in file_batches(records, batch_size=batch_size):
+                yield ServingBatch("serve_encoded", {"encoded_images": files}, labels.numpy())
+            return
         for start in range(0, len(records), batch_size):
             chosen = records.take(range(start, min(start + batch_size, len(records))))
-            if chosen.images is not None:
-                yield ServingBatch("serve", {"images": tf.constant(chosen.images)}, chosen.labels)
-            else:
-                # One corrupt file would fail the whole batch: it is named, and refused or left out, as in training.
-                chosen = chosen.take([index for index, path in enumerate(chosen.paths) if read(path)[1]])
-                files = [Path(path).read_bytes() for path in chosen.paths]
-                encoded = tf.constant(files, tf.string, shape=[len(files)])
-                yield ServingBatch("serve_encoded", {"encoded_images": encoded}, chosen.labels)
+            images = image_ops.match_channels(tf.constant(chosen.images), self.dataset.spec.channels)
+            yield ServingBatch("serve", {"images": images}, chosen.labels)
 
     def evaluate(self, results: Iterable[tuple[np.ndarray, np.ndarray]]) -> Evaluation:
         """Scores batches of (labels `[B]`, probabilities `[B, K]`)."""

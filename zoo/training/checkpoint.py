@@ -58,16 +58,15 @@ def restore_latest(folder: Path, model: keras.Model) -> Progress:
     for path in sorted(folder.glob("epoch_*"), reverse=True):
         try:
             state = json.loads((path / "state.json").read_text(encoding="utf-8"))
-        except (OSError, json.JSONDecodeError) as error:
-            logger.warning("skipped the unreadable checkpoint %s (%s)", path, error)
-            continue
-        _refuse_other_architecture(path, state["architecture"], model)
-        try:
+            progress = Progress(epoch=state["epoch"], history=state["history"], best=state["best"])
+            _refuse_other_architecture(path, state["architecture"], model)
             model.load_weights(_weights_file(path))
-        except OSError as error:
+        except UserError:
+            raise
+        except (OSError, ValueError, KeyError, TypeError) as error:
             logger.warning("skipped the unreadable checkpoint %s (%s)", path, error)
             continue
-        return Progress(epoch=state["epoch"], history=state["history"], best=state["best"])
+        return progress
     return Progress()
 
 

@@ -1,17 +1,19 @@
 """The configuration of one training run: everything that decides its result, and nothing else."""
 
 import dataclasses
+import sys
 from dataclasses import dataclass
 from typing import Any, Self
 
+from zoo.data.records import ON_CORRUPT
 from zoo.errors import UserError, unknown_name
+from zoo.training.duration import in_steps
 
 OPTIMIZERS = ("sgd", "adamw")
 SCHEDULES = ("constant", "cosine", "step")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 STRATEGIES = ("auto", "one", "mirrored")
 JIT_CHOICES = ("auto", "on", "off")
-CORRUPT_CHOICES = ("refuse", "skip")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +21,7 @@ class TrainConfig:
     """One run. Recipes are instances of it; the command line replaces single fields.
 
     A duration (`warmup`, `milestones`) is a string: `"5"` or `"5epochs"` counts epochs, fractions allowed,
-    `"500steps"` counts optimizer steps (see `zoo.training.schedule.in_steps`).
+    `"500steps"` counts optimizer steps (see `zoo.training.duration.in_steps`).
     """
 
     model: str = "resnet50"
@@ -63,6 +65,9 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and not lowest <= value <= highest:
                 raise UserError(f"`{name}` must be {rule}. Received: {name}={value}.")
+        in_steps(self.warmup, 1, argument="warmup")
+        for milestone in self.milestones:
+            in_steps(milestone, 1, argument="milestones")
 
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON values."""
@@ -75,7 +80,10 @@ class TrainConfig:
         for name in content:
             if name not in known:
                 raise unknown_name("config field", name, known)
-        return cls(**content)
+        try:
+            return cls(**content)
+        except TypeError as error:  # a value of another type doesn't compare with its range
+            raise UserError(f"`config` must hold the values that train.py wrote. {error}.") from error
 
 
 _CHOICES = {
@@ -84,21 +92,22 @@ _CHOICES = {
     "precision": PRECISIONS,
     "strategy": STRATEGIES,
     "jit": JIT_CHOICES,
-    "on_corrupt": CORRUPT_CHOICES,
+    "on_corrupt": ON_CORRUPT,
 }
-_INFINITY = float("inf")
+_LARGEST = sys.float_info.max
 _TINY = 1e-12
 _RANGES: dict[str, tuple[float, float, str]] = {
-    "image_size": (1, _INFINITY, "a positive number of pixels"),
+    "image_size": (1, _LARGEST, "a positive number of pixels"),
     "validation_fraction": (0, 0.9, "a share of the training images between 0 and 0.9"),
-    "batch_size": (1, _INFINITY, "a positive number of images"),
-    "epochs": (1, _INFINITY, "a positive number of passes over the training data"),
-    "steps": (1, _INFINITY, "a positive number of optimizer steps"),
-    "learning_rate": (_TINY, _INFINITY, "positive"),
-    "learning_rate_batch": (1, _INFINITY, "a positive number of images, or left out for no scaling"),
+    "batch_size": (1, _LARGEST, "a positive number of images"),
+    "epochs": (1, _LARGEST, "a positive number of passes over the training data"),
+    "steps": (1, _LARGEST, "a positive number of optimizer steps"),
+    "learning_rate": (_TINY, _LARGEST, "positive"),
+    "learning_rate_batch": (1, _LARGEST, "a positive number of images, or left out for no scaling"),
     "momentum": (0, 1, "between 0 and 1"),
-    "weight_decay": (0, _INFINITY, "zero or positive"),
+    "weight_decay": (0, _LARGEST, "zero or positive"),
     "label_smoothing": (0, 0.99, "between 0 and 0.99"),
-    "clip_norm": (_TINY, _INFINITY, "positive, or left out for no clipping"),
-    "accumulate": (1, _INFINITY, "a positive number of batches a step"),
+    "clip_norm": (_TINY, _LARGEST, "positive, or left out for no clipping"),
+    "seed": (0, 2**32 - 1, "between 0 and 2^32 - 1"),
+    "accumulate": (1, _LARGEST, "a positive number of batches a step"),
 }

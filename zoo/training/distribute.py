@@ -38,6 +38,27 @@ def check_replicas(config: TrainConfig, strategy: tf.distribute.Strategy) -> Non
             f"`accumulate` must be 1 with several replicas, where Keras can't add up gradients. Received: "
             f"accumulate={config.accumulate} on {replicas} replicas. Choose --strategy one, or a larger batch."
         )
+    if replicas > 1 and config.jit == "on" and not tf.config.list_logical_devices("GPU"):
+        raise UserError(
+            f"`jit` must be off or auto on several logical CPUs, where XLA doesn't run. Received: jit='on' on "
+            f"{replicas} replicas. Choose --jit off or --strategy one."
+        )
+
+
+def evaluation_batch_size(examples: int, batch_size: int, replicas: int) -> int:
+    """The largest batch size up to `batch_size` that leaves no replica without an example in the last batch,
+    where TensorFlow's convolution fails on a CPU.
+
+    >>> evaluation_batch_size(143, 142, 1), evaluation_batch_size(143, 142, 2), evaluation_batch_size(143, 64, 4)
+    (142, 141, 64)
+    """
+    for size in range(min(batch_size, examples), replicas - 1, -1):
+        if not 0 < examples % size < replicas:
+            return size
+    raise UserError(
+        f"`validation_fraction` must hold out at least an example for each of the {replicas} replicas. Received: "
+        f"{examples} validation examples. Choose a larger share, or 0 for none."
+    )
 
 
 def use_jit(config: TrainConfig, strategy: tf.distribute.Strategy) -> bool:

@@ -1,7 +1,6 @@
 """The training of one run: any task, on any strategy, from its last checkpoint on."""
 
 import contextlib
-import logging
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,15 +10,13 @@ import keras
 from zoo.tasks.task import Task
 from zoo.training import checkpoint
 from zoo.training.config import TrainConfig
-from zoo.training.distribute import check_replicas, make_strategy, use_jit
+from zoo.training.distribute import check_replicas, evaluation_batch_size, make_strategy, use_jit
 from zoo.training.nan_guard import NanGuard
 from zoo.training.optimizer import make_optimizer
 from zoo.training.progress_bar import ProgressBar
 from zoo.training.recorder import Recorder
-from zoo.training.run_folder import RunFolder, require_space
+from zoo.training.run_folder import RunFolder
 from zoo.training.schedule import learning_rate_schedule
-
-logger = logging.getLogger(__name__)
 
 
 class StopAfter(keras.callbacks.Callback):
@@ -89,18 +86,17 @@ def fit(training: Training, folder: RunFolder) -> None:
     Leaves `history.csv`, `curves.png`, TensorBoard logs, checkpoints and `best.keras` in the folder.
 
     Raises:
-        UserError: a checkpoint of another architecture, a disk with too little room, or a loss that is no
-            longer finite.
+        UserError: a checkpoint of another architecture, or a loss that is no longer finite.
     """
     config, task, trainer = training.config, training.task, training.trainer
-    require_space(folder, training.model.count_params())
     with trainer.distribute_strategy.scope():
         progress = checkpoint.restore_latest(folder.checkpoints, trainer)
     done_batches = progress.epoch * training.batches_per_epoch
     bar = ProgressBar(training.total_batches, batch_size=config.batch_size, done_batches=done_batches)
     validation = None
-    if task.examples("validation"):
-        validation = task.evaluation_batches("validation", config.batch_size)
+    if held_out := task.examples("validation"):
+        replicas = trainer.distribute_strategy.num_replicas_in_sync
+        validation = task.evaluation_batches("validation", evaluation_batch_size(held_out, config.batch_size, replicas))
     with contextlib.closing(bar):
         trainer.fit(
             task.training_batches(config.batch_size, seed=config.seed, epoch=progress.epoch),

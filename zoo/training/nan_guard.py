@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from zoo.errors import UserError
 
@@ -27,6 +28,9 @@ class NanGuard(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self._check((logs or {}).get("val_loss"), f"the validation after epoch {epoch + 1}")
+        # The last step of an epoch may have ruined the weights after its loss was taken.
+        finite = all(np.isfinite(keras.ops.convert_to_numpy(weight)).all() for weight in self.model.weights)
+        self._check(0.0 if finite else math.nan, f"the weights after epoch {epoch + 1}")
 
     def _check(self, loss: float | None, where: str) -> None:
         if loss is None or math.isfinite(loss):

@@ -3,9 +3,14 @@
 import json
 import re
 import shutil
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import keras
+
+import keras_gn  # noqa: F401  its layers, to load models with them
 from zoo.errors import UserError
 from zoo.files import write_json
 from zoo.training.config import TrainConfig
@@ -15,9 +20,9 @@ from zoo.training.config import TrainConfig
 class RunFolder:
     """The layout of a run.
 
-    `config.json` the configuration; `history.csv`, `curves.png`, `logs/` (TensorBoard) how it went;
-    `checkpoints/` what a resume needs; `best.keras` the best model; `export/` its SavedModel;
-    `metrics.json` and `evaluation/` how good it is.
+    `config.json` the configuration; `task.json` what the model was made for; `history.csv`, `curves.png` and
+    `logs/` (TensorBoard) how it went; `checkpoints/` what a resume needs; `best.keras` the best model; `export/`
+    its SavedModel; `metrics.json` and `evaluation/` how good it is.
     """
 
     path: Path
@@ -58,18 +63,45 @@ class RunFolder:
     def evaluation(self) -> Path:
         return self.path / "evaluation"
 
+    @property
+    def task_file(self) -> Path:
+        return self.path / "task.json"
+
     def read_config(self) -> TrainConfig:
         """The configuration of the run; a clear error where the folder is no run."""
+        return TrainConfig.from_json(self._read(self.config_file))
+
+    def read_task(self) -> dict[str, Any]:
+        """What the task of the run says of itself: data set, class names, image size."""
+        return self._read(self.task_file)
+
+    def load_best_model(self) -> keras.Model:
+        """The best model so far, without an optimizer."""
+        if not self.best_model.exists():
+            raise UserError(
+                f"`run` must have ended an epoch: {self.best_model} is missing. Received: run={str(self.path)!r}. "
+                f"Continue it with: python train.py --output {self.path} --resume"
+            )
         try:
-            content = json.loads(self.config_file.read_text(encoding="utf-8"))
+            return keras.models.load_model(self.best_model, compile=False)
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise UserError(
+                f"{self.best_model} can't be read ({error}). Restore it from a copy, or train again."
+            ) from error
+
+    def _read(self, path: Path) -> dict[str, Any]:
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise UserError(
-                f"`run` must be a run folder with a config.json. Received: run={str(self.path)!r}. "
+                f"`run` must be a run folder with a {path.name}. Received: run={str(self.path)!r}. "
                 "Give the folder that train.py printed."
             ) from None
-        except json.JSONDecodeError as error:
-            raise UserError(f"{self.config_file} is not valid JSON ({error}); restore it from a copy.") from error
-        return TrainConfig.from_json(content)
+        except ValueError as error:
+            raise UserError(f"{path} is not valid JSON ({error}); restore it from a copy.") from error
+        if not isinstance(content, dict):
+            raise UserError(f"{path} must hold a JSON object, as train.py wrote it; restore it from a copy.")
+        return content
 
 
 def default_path(config: TrainConfig, *, resume: bool, root: Path = Path("runs")) -> Path:
@@ -82,24 +114,45 @@ def default_path(config: TrainConfig, *, resume: bool, root: Path = Path("runs")
     return root / (name if number == 1 else f"{name}-{number}")
 
 
-def start(path: Path, config: TrainConfig, *, resume: bool) -> RunFolder:
-    """Makes the folder of a new run, or opens that of an interrupted one.
+def refuse_conflict(path: Path, config: TrainConfig, *, resume: bool) -> None:
+    """Refuses, before any work is done, a folder that a run can't start or go on in.
 
     Raises:
-        UserError: the folder exists and `resume` is False, it doesn't exist and `resume` is True, its
-            config is another one, or it can't be written to.
+        UserError: the folder exists and `resume` is False, it is no run and `resume` is True, or the run in
+            it has another configuration.
     """
-    folder = RunFolder(path)
     if resume:
-        _refuse_other_config(folder.read_config(), config)
-        return folder
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        _refuse_other_config(RunFolder(path).read_config(), config)
+    elif path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise UserError(
             f"`output` must be a new or empty folder. Received: output={str(path)!r}, which exists. "
             "Add --resume to continue that run, or choose another folder."
         )
+
+
+def start(path: Path, config: TrainConfig, metadata: dict[str, Any], *, resume: bool) -> RunFolder:
+    """Makes the folder of a new run, or opens that of an interrupted one.
+
+    Args:
+        path: the folder.
+        config: the configuration, kept as `config.json`.
+        metadata: what the task says of itself, its class names among it, kept as `task.json`.
+        resume: whether the run exists already.
+
+    Raises:
+        UserError: as `refuse_conflict`; the folder can't be written to; or the data of an interrupted run
+            have changed.
+    """
+    refuse_conflict(path, config, resume=resume)
+    folder = RunFolder(path)
+    if resume and folder.read_task() != metadata:
+        raise UserError(
+            f"`resume` needs the data that the run began with. Received: {metadata['class_names'][:5]}... of "
+            f"{metadata['dataset']}, which differ from {folder.task_file}. Restore the data, or start a new run."
+        )
     try:
         write_json(folder.config_file, config.to_json())
+        write_json(folder.task_file, metadata)
     except OSError as error:
         raise UserError(
             f"`output` must be a folder that can be written to. Received: output={str(path)!r} ({error}). "
@@ -108,18 +161,19 @@ def start(path: Path, config: TrainConfig, *, resume: bool) -> RunFolder:
     return folder
 
 
-def require_space(folder: RunFolder, parameters: int) -> None:
+def require_space(path: Path, parameters: int) -> None:
     """Refuses to start a run whose files would fill the disk.
 
     A run keeps at most four checkpoints while it rotates them (weights and two slots of the optimizer
     each), and two models.
     """
     needed = 4 * parameters * (4 * 3 + 2)
-    free = shutil.disk_usage(folder.path).free
+    existing = next(parent for parent in (path, *path.resolve().parents) if parent.exists())
+    free = shutil.disk_usage(existing).free
     if free < needed:
         raise UserError(
             f"`output` must have room for the checkpoints: about {needed / 1e9:.2f} GB, {free / 1e9:.2f} GB are "
-            f"free. Received: output={str(folder.path)!r}. Free some space or choose another disk."
+            f"free. Received: output={str(path)!r}. Free some space or choose another disk."
         )
 
 

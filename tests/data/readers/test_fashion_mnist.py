@@ -79,6 +79,12 @@ def test_wrong_length(files, change):
         load("fashion_mnist", data_dir=files)
 
 
+def test_labels_over_nine(files):
+    write_idx(files / NAMES[3], np.repeat(np.arange(1, 11, dtype="uint8"), 2))
+    with pytest.raises(UserError, match=rf"{NAMES[3]} is not a whole idx .*has the label 10, and there are 10 classes"):
+        load("fashion_mnist", data_dir=files)
+
+
 def test_images_and_labels_of_different_count(files):
     write_idx(files / NAMES[3], np.zeros(7, "uint8"))
     with pytest.raises(UserError, match=r"has 20 images and .* 7 labels: they don't belong together"):

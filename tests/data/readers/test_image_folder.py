@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from zoo.data import load
 from zoo.errors import UserError
@@ -53,7 +54,7 @@ def test_validation_is_carved_from_train_where_there_is_none(tree):
 
 
 def test_all_suffixes_in_any_case_and_no_other_files(tree):
-    root = tree(["a"], images=1, suffix=".jpg")
+    root = tree(["a", "b"], images=1, suffix=".jpg")
     for suffix in (".JPEG", ".Png", ".BMP", ".gif"):
         tree(["a"], images=1, suffix=suffix)
     for name in (".hidden.jpg", "notes.txt", "._000.jpg", "Thumbs.db"):
@@ -62,8 +63,31 @@ def test_all_suffixes_in_any_case_and_no_other_files(tree):
     (root / "readme.txt").write_text("about")
     dataset = load("folder", data_dir=root, validation_fraction=0)
     found = Counter(Path(path).suffix for records in dataset.splits.values() for path in records.paths)
-    assert found == {".jpg": 1, ".JPEG": 1, ".Png": 1, ".BMP": 1, ".gif": 1}
-    assert dataset.class_names == ("a",)
+    assert found == {".jpg": 2, ".JPEG": 1, ".Png": 1, ".BMP": 1, ".gif": 1}
+    assert dataset.class_names == ("a", "b")
+
+
+@pytest.mark.parametrize("name", ["folder", "plant_seedlings", "imagenet2012", "cifar10"])
+def test_one_class_is_refused(tree, name):
+    root = tree(["train/cat", "test/cat", "val/cat"], images=1)
+    if name == "cifar10":
+        for path in root.rglob("*.jpg"):
+            Image.new("RGB", (32, 32)).save(path)
+    message = rf"must hold at least 2 classes. Received: data_dir='{root}', with cat alone\. \w+"
+    with pytest.raises(UserError, match=message):
+        load(name, data_dir=root)
+
+
+def test_one_class_folder_without_splits_is_refused(tree):
+    with pytest.raises(UserError, match=r"at least 2 classes. Received: data_dir='.*/tree', with cat alone\."):
+        load("folder", data_dir=tree(["cat"], images=3))
+
+
+def test_splits_without_records_are_left_out(tree):
+    dataset = load("folder", data_dir=tree(["a", "b"], images=1))
+    assert counts(dataset) == {"train": 2}
+    dataset = load("folder", data_dir=tree(["a", "b"], images=2))
+    assert counts(dataset) == {"train": 2, "test": 2}
 
 
 def test_class_folders_that_differ_are_named(tree):
@@ -77,7 +101,8 @@ def test_class_folders_that_differ_are_named(tree):
 
 def test_split_without_class_folders(tree):
     root = tree(["train/a", "train/b", "test"], images=10)  # as Kaggle publishes the seedlings
-    with pytest.raises(UserError, match=r"must have class folders. Received: .*/test has none. .*give the folder of"):
+    message = r"must have class folders. Received: .*/test has none. .*give the folder that holds the twelve species"
+    with pytest.raises(UserError, match=message):
         load("plant_seedlings", data_dir=root)
     assert set(load("plant_seedlings", data_dir=root / "train").splits) == {"train", "validation", "test"}
 
@@ -133,6 +158,24 @@ def test_imagenet_train_and_val(tree):
     np.testing.assert_array_equal(np.unique(dataset.splits["test"].labels), [0, 1])
     (root / "synset_words.txt").write_text("n02 dog\n")
     with pytest.raises(UserError, match=r"must be named as in synset_words.txt. Received: n01\. Rename"):
+        load("imagenet2012", data_dir=root)
+
+
+@pytest.mark.parametrize("synsets", [None, "".join(f"n{i:02d} name {i}\n" for i in range(20))])
+def test_imagenet_class_folders_that_differ_are_named(tree, synsets):
+    root = tree(["train/n01", "train/n02", "val/n01"], images=1)
+    if synsets:
+        (root / "synset_words.txt").write_text(synsets)
+    with pytest.raises(UserError, match=r"same class folders. Received: train/ alone has n02\. Rename"):
+        load("imagenet2012", data_dir=root)
+    tree([f"train/n{i:02d}" for i in range(3, 12)], images=1)
+    with pytest.raises(UserError, match=r"train/ alone has n02, n03, n04, n05, n06 and 5 others\."):
+        load("imagenet2012", data_dir=root)
+
+
+def test_imagenet_images_without_class_folders(tree):
+    root = tree(["train/n01", "train/n02", "val"], images=1)  # as the archive of validation images unpacks
+    with pytest.raises(UserError, match=r"Received: .*/val has none\. .*val/<wnid>/\*\.JPEG"):
         load("imagenet2012", data_dir=root)
 
 

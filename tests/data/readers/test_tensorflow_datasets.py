@@ -23,6 +23,15 @@ def test_failed_download_says_how_to_get_the_data_and_does_not_hang(tmp_path, mo
     assert time.monotonic() - start < 60
 
 
+@pytest.mark.parametrize("name", ["cifar10", "fashion_mnist"])
+def test_folder_of_that_name_without_a_prepared_data_set_is_for_the_reader(tmp_path, name):
+    (tmp_path / name / "1.0.0").mkdir(parents=True)
+    (tmp_path / name / "notes.txt").write_text("mine")
+    with pytest.raises(UserError, match=r"`data_dir` must hold"):
+        load(name, data_dir=tmp_path)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["1.0.0", name, "notes.txt"]
+
+
 def pixels(split: str) -> np.ndarray:
     return np.random.default_rng(len(split)).integers(0, 256, [9, 28, 28, 1], dtype="uint8")
 

@@ -48,6 +48,10 @@ def read(data_dir: Path, spec: DatasetSpec, *, on_corrupt: OnCorrupt) -> tuple[t
                 f"{images_name} has {len(images)} images and {labels_name} {len(labels)} labels: they don't belong "
                 f"together. Download both again from {_SOURCE}."
             )
+        if (labels >= len(CLASS_NAMES)).any():
+            raise _damaged(
+                data_dir / labels_name, f"it has the label {labels.max()}, and there are {len(CLASS_NAMES)} classes"
+            )
         splits[split] = Records(labels, images)
     return CLASS_NAMES, splits
 

@@ -1,7 +1,7 @@
 """Reads trees of images with one folder a class, divided into splits or not."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +30,7 @@ def read(data_dir: Path, spec: DatasetSpec, *, on_corrupt: OnCorrupt) -> tuple[t
         records = list_images(data_dir, names, on_corrupt=on_corrupt, how_to_get=spec.how_to_get)
         train, test = split_off(records, _TEST_FRACTION, seed=_TEST_SEED)
         return names, {"train": train, "test": test}
-    names = _common_classes(folders)
+    names = common_classes(folders, how_to_get=spec.how_to_get)
     return names, {
         split: list_images(folder, names, on_corrupt=on_corrupt, how_to_get=spec.how_to_get)
         for split, folder in folders.items()
@@ -76,19 +76,24 @@ def _is_image(name: str) -> bool:
     return name[0] != "." and name.lower().endswith(SUFFIXES)
 
 
-def _common_classes(folders: Mapping[str, Path]) -> tuple[str, ...]:
+def common_classes(folders: Mapping[str, Path], *, how_to_get: str) -> tuple[str, ...]:
+    """The names of the class folders, sorted, which must be the same in all of `folders` (split -> its folder).
+
+    Raises:
+        UserError: they aren't, or a split has none.
+    """
     classes = {folder: set(class_folders(folder)) for folder in folders.values()}
     empty = [folder for folder, names in classes.items() if not names]
     if empty:
         raise UserError(
-            f"Every split must have class folders. Received: {empty[0]} has none. Move it away, or, if its images have "
-            "no labels, give the folder of another split as `data_dir`, which is then divided."
+            f"Every split must have class folders. Received: {empty[0]} has none. Sort its images into class folders, "
+            f"or move it away. {how_to_get}"
         )
     everywhere = set.intersection(*classes.values())
     odd = [
-        f"{folder.name}/ alone has {', '.join(sorted(names - everywhere))}"
+        f"{folder.name}/ alone has {enumerate_names(names - everywhere)}"
         if len(folders) == 2
-        else f"{folder.name}/ has {', '.join(sorted(names - everywhere))}, which another split lacks"
+        else f"{folder.name}/ has {enumerate_names(names - everywhere)}, which another split lacks"
         for folder, names in classes.items()
         if names - everywhere
     ]
@@ -98,3 +103,13 @@ def _common_classes(folders: Mapping[str, Path]) -> tuple[str, ...]:
             "Rename or remove them, or add the missing ones (they may be empty)."
         )
     return tuple(sorted(everywhere))
+
+
+def enumerate_names(names: Collection[str]) -> str:
+    """The first five of `names` in their order, and how many more there are.
+
+    >>> enumerate_names(["b", "a"]), enumerate_names("gfedcba")
+    ('a, b', 'a, b, c, d, e and 2 others')
+    """
+    others = f" and {len(names) - 5} others" if len(names) > 5 else ""
+    return ", ".join(sorted(names)[:5]) + others

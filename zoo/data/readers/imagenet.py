@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from zoo.data.catalog import DatasetSpec
-from zoo.data.readers.image_folder import class_folders, find_splits, list_images
+from zoo.data.readers.image_folder import common_classes, enumerate_names, find_splits, list_images
 from zoo.data.records import OnCorrupt, Records
 from zoo.errors import UserError
 
@@ -11,7 +11,7 @@ SYNSETS = "synset_words.txt"
 
 
 def read(data_dir: Path, spec: DatasetSpec, *, on_corrupt: OnCorrupt) -> tuple[tuple[str, ...], dict[str, Records]]:
-    """The class names and the records of `train/<wnid>/` and `val/<wnid>/`, whichever exist.
+    """The class names and the records of `train/<wnid>/` and `val/<wnid>/`, whichever exist, with the same ids.
 
     Labels number the WordNet ids in sorted order, the usual order of the 1,000 classes: all that synset_words.txt
     lists, also those without a folder, or, without that file, the folders. `val/` is the test split, since its images
@@ -24,13 +24,13 @@ def read(data_dir: Path, spec: DatasetSpec, *, on_corrupt: OnCorrupt) -> tuple[t
     }
     if not folders:
         raise UserError(f"`data_dir` must hold train/ or val/. Received: data_dir={str(data_dir)!r}. {spec.how_to_get}")
-    found = sorted({name for folder in folders.values() for name in class_folders(folder)})
+    found = common_classes(folders, how_to_get=spec.how_to_get)
     names = _synsets(data_dir / SYNSETS) or {wnid: wnid for wnid in found}
     unknown = [wnid for wnid in found if wnid not in names]
     if unknown:
         raise UserError(
-            f"Every folder of a class must be named as in {SYNSETS}. Received: {', '.join(unknown[:5])}"
-            f"{' and others' if len(unknown) > 5 else ''}. Rename or remove them, or add them to {SYNSETS}."
+            f"Every folder of a class must be named as in {SYNSETS}. Received: {enumerate_names(unknown)}. "
+            f"Rename or remove them, or add them to {SYNSETS}."
         )
     splits = {
         split: list_images(folder, sorted(names), on_corrupt=on_corrupt, how_to_get=spec.how_to_get)
