@@ -46,13 +46,15 @@ def check_replicas(config: TrainConfig, strategy: tf.distribute.Strategy) -> Non
 
 
 def evaluation_batch_size(examples: int, batch_size: int, replicas: int) -> int:
-    """The largest batch size up to `batch_size` that leaves no replica without an example in the last batch,
-    where TensorFlow's convolution fails on a CPU.
+    """The largest batch size up to `batch_size` that Keras can evaluate on `replicas`.
+
+    The first batch must be the same on all replicas (Keras averages it to learn its shape), and the last one must
+    leave none of them empty (where TensorFlow's convolution fails on a CPU).
 
     >>> evaluation_batch_size(143, 142, 1), evaluation_batch_size(143, 142, 2), evaluation_batch_size(143, 64, 4)
-    (142, 141, 64)
+    (142, 140, 64)
     """
-    for size in range(min(batch_size, examples), replicas - 1, -1):
+    for size in range(min(batch_size, examples) // replicas * replicas, 0, -replicas):
         if not 0 < examples % size < replicas:
             return size
     raise UserError(
