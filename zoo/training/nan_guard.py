@@ -38,6 +38,6 @@ class NanGuard(keras.callbacks.Callback):
         kept = sorted(self.checkpoints.glob("epoch_*"))
         good = f"The last good checkpoint is kept: {kept[-1]}." if kept else "No epoch had ended yet."
         raise UserError(
-            f"The loss and the weights must be finite. Received: loss={loss} at {where}. {good} Start a new run with a lower "
-            "--learning-rate, a longer --warmup or --clip-norm 1; with mixed_float16, try mixed_bfloat16."
+            f"The loss and the weights must be finite. Received: loss={loss} at {where}. {good} Start a new run "
+            "with a lower --learning-rate, a longer --warmup or --clip-norm 1; with mixed_float16, try mixed_bfloat16."
         )
