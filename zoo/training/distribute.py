@@ -64,9 +64,7 @@ def evaluation_batch_size(examples: int, batch_size: int, replicas: int) -> int:
 
 
 def use_jit(config: TrainConfig, strategy: tf.distribute.Strategy) -> bool:
-    """Whether the step is compiled by XLA. On a CPU plain TensorFlow trains faster (docs/zoo.md), and XLA
-    doesn't run on several logical CPUs; so `auto` means one GPU or a TPU.
-    """
+    """Whether the step is compiled by XLA: with `auto`, on one GPU only. XLA doesn't run on several logical CPUs."""
     if config.jit != "auto":
         return config.jit == "on"
     on_gpu = bool(tf.config.list_logical_devices("GPU"))
