@@ -46,4 +46,4 @@ def save_evaluation(evaluation: Evaluation, folder: Path) -> None:
             table.to_csv(temporary, index=False)
     for name, picture in evaluation.pictures.items():
         with atomic_path(folder / f"{name}.png") as temporary:
-            picture.savefig(temporary, dpi=120)
+            picture.savefig(temporary, dpi=120, bbox_inches="tight")
