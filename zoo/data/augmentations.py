@@ -132,7 +132,7 @@ class Augmentation:
 
 AUGMENTATIONS: dict[str, Augmentation] = {
     "none": Augmentation(lambda image, spec, draws: fit(image, spec), draws=0),
-    # The digits were centred; half a pixel of their 8 is what still looks like one of them.
+    # For small images of one centred thing: half a pixel of the digits' 8, one of Fashion-MNIST's 28.
     "shift": Augmentation(_shift_by(16), draws=2),
     # The four pixels of 32 that He et al. use on CIFAR-10 (arXiv 1512.03385, section 4.2).
     "pad_crop_flip": Augmentation(_shift_by(8), draws=3),
