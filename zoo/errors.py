@@ -17,6 +17,6 @@ def unknown_name(argument: str, received: str, valid: Iterable[str]) -> UserErro
     names = sorted(valid)
     # Two letters are near when one of them is right.
     cutoff = 0.6 if len(received) > 3 else 0.5
-    nearest = difflib.get_close_matches(received, names, n=3, cutoff=cutoff)
+    nearest = difflib.get_close_matches(received.lower(), names, n=3, cutoff=cutoff)
     hint = f" Did you mean {' or '.join(nearest)}?" if nearest else ""
     return UserError(f"`{argument}` must be one of {', '.join(names)}. Received: {argument}={received!r}.{hint}")

@@ -21,10 +21,18 @@ def test_config_survives_the_folder(tmp_path):
 
 
 def test_an_existing_run_is_not_overwritten(tmp_path):
-    start(tmp_path / "run", TrainConfig(), resume=False)
+    (start(tmp_path / "run", TrainConfig(), resume=False).checkpoints / "epoch_0001").mkdir(parents=True)
     with pytest.raises(UserError, match=r"`output` must be a new or empty folder.*--resume"):
         start(tmp_path / "run", TrainConfig(epochs=1), resume=False)
     assert RunFolder(tmp_path / "run").read_config() == TrainConfig()
+
+
+def test_a_run_that_failed_in_its_first_epoch_makes_room(tmp_path):
+    start(tmp_path / "run", TrainConfig(), resume=False).logs.mkdir()
+    assert start(tmp_path / "run", TrainConfig(epochs=1), resume=False).read_config() == TrainConfig(epochs=1)
+    (tmp_path / "run" / "thesis.txt").write_text("not ours")
+    with pytest.raises(UserError, match=r"`output` must be a new"):
+        start(tmp_path / "run", TrainConfig(), resume=False)
 
 
 def test_resume_needs_a_run(tmp_path):

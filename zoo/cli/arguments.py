@@ -38,7 +38,10 @@ def _what_to_train() -> _Groups:
     return {
         "model": {
             "model": {"help": ", ".join(zoo.list_models())},
-            "norm": {"help": f"{', '.join(NORM_NAMES)}; with arguments as gn:groups=16, gn:channels_per_group=16"},
+            "norm": {
+                "help": f"{', '.join(NORM_NAMES)}; each with +ws for standardized weights; with "
+                "arguments as gn:groups=16, gn+ws:channels_per_group=16"
+            },
             "initial_weights": {"metavar": "FILE", "help": "start from a .weights.h5 or .keras file"},
         },
         "data": {

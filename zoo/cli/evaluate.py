@@ -56,8 +56,9 @@ def _label(arguments: argparse.Namespace) -> str:
 
 def _score_run(arguments: argparse.Namespace) -> tuple[Evaluation, Path]:
     folder = RunFolder(arguments.run)
+    trained, class_names = folder.read_config(), folder.read_task()["class_names"]
     model = folder.load_best_model()
-    task, config = _task(arguments, folder.read_config(), folder.read_task()["class_names"])
+    task, config = _task(arguments, trained, class_names)
     evaluation = evaluate_model(model, task, arguments.split, batch_size=config.batch_size)
     return evaluation, folder.evaluation
 

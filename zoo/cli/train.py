@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,8 @@ from zoo.tasks import ImageClassification
 from zoo.training import RunFolder, TrainConfig, fit, prepare
 from zoo.training.evaluation import evaluate_model, save_evaluation
 from zoo.training.run_folder import default_path, refuse_conflict, require_space, start
+
+logger = logging.getLogger(__name__)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,6 +43,7 @@ def train(arguments: argparse.Namespace) -> None:
     refuse_unknown_names(config)
     refuse_conflict(path, config, resume=arguments.resume)
     task = make_task(config)
+    logger.info(task.summary())
     training = prepare(config, task)
     require_space(path, training.model.count_params())
     folder = start(path, config, task.metadata(), resume=arguments.resume)

@@ -98,7 +98,7 @@ def _read(
     if not folder.is_dir() or not any(folder.iterdir()):
         fault = "is empty" if folder.is_dir() else "is no folder"
         raise UserError(
-            f"`data_dir` must be a folder with the data set {spec.name}. Received: data_dir={str(data_dir)!r}, "
+            f"`data_dir` must be a folder that holds the data set {spec.name!r}. Received: data_dir={str(data_dir)!r}, "
             f"which {fault}. {spec.how_to_get}"
         )
     # A folder of that name may hold anything; tensorflow-datasets would download into it what it doesn't find.

@@ -42,7 +42,7 @@ class _Family:
 
 _FAMILIES = (
     _Family(RESNETS, resnet_features, resnet_logits),
-    _Family(RESNETS_V2, resnet_v2_features, resnet_v2_logits, norm="gn+ws"),
+    _Family(RESNETS_V2, resnet_v2_features, resnet_v2_logits),
     _Family(SIMPLENETS, simplenet_features, simplenet_logits),
 )
 _FAMILY_OF = {name: family for family in _FAMILIES for name in family.specs}
@@ -59,7 +59,7 @@ def list_models() -> list[str]:
 
 def build(
     name: str,
-    norm: str | NormFactory | Norm | None = None,
+    norm: str | NormFactory | Norm = "gn",
     *,
     num_classes: int | None = 1000,
     input_shape: tuple[int | None, int | None, int] = (224, 224, 3),
@@ -73,8 +73,8 @@ def build(
 
     Args:
         name: One of `zoo.list_models()`.
-        norm: A norm name or a callable, see `zoo.models.norms.parse_norm`. By default "gn", except for the
-            resnetv2 models, which were published with "gn+ws".
+        norm: A norm name or a callable, see `zoo.models.norms.parse_norm`. The resnetv2 models
+            were published with "gn+ws".
         num_classes: For float32 logits [B, num_classes] from a last layer "logits"; or None for a model
             that returns its features: {"c2", "c3", "c4", "c5"}, or {"c1", "c2", "c3"} for simplenets.
         input_shape: Of one image. Height and width may be None, except for simplenets.
@@ -97,7 +97,7 @@ def build(
     _check_num_classes(num_classes)
     _check_input_shape(input_shape)
     image = keras.Input(shape=input_shape, name="image")
-    chosen = parse_norm(family.norm if norm is None else norm)
+    chosen = parse_norm(norm)
     features = family.features(image, spec=family.specs[name], norm=chosen, **options)
     outputs = features if num_classes is None else family.logits(features, num_classes)
     model = keras.Model(image, outputs, name=name)

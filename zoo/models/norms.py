@@ -164,10 +164,11 @@ def parse_norm(spec: str | NormFactory | Norm) -> Norm:
         return spec
     if isinstance(spec, str):
         return _parse_name(spec)
-    if callable(spec):
+    if callable(spec) and not isinstance(spec, type | keras.Layer):
         return Norm(spec=getattr(spec, "__name__", repr(spec)), factory=spec)
     raise UserError(
-        "`norm` must be a name such as 'gn', or a callable that takes a layer name and returns a layer. "
+        "`norm` must be a name such as 'gn' or 'none', or a callable that takes a layer name and returns a new layer, "
+        "such as `lambda name: keras.layers.BatchNormalization(name=name)`. "
         f"Received: norm={spec!r}"
     )
 

@@ -135,6 +135,13 @@ class ImageClassification:
             Signature("serve_encoded", serve_encoded, files, self._example_files),
         ]
 
+    def summary(self) -> str:
+        """What there is to learn from, in a line."""
+        spec = self.dataset.spec
+        counts = ", ".join(f"{len(records)} {name}" for name, records in self.dataset.splits.items())
+        size = f"{spec.image_size} x {spec.image_size} x {spec.channels}"
+        return f"{spec.name}: {len(self.dataset.class_names)} classes; {counts} images, seen at {size}"
+
     def metadata(self) -> dict[str, Any]:
         """What a SavedModel says of itself."""
         spec = self.dataset.spec

@@ -23,8 +23,9 @@ def draw_curves(history: pd.DataFrame, path: Path) -> None:
             if column in history:
                 axes.plot(history["epoch"], history[column], marker="o", markersize=3, label=legend)
         axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.set_title(label)
+        axes.set_ylim(bottom=0)
         axes.grid(alpha=0.3)
         if name != "learning_rate":
             axes.legend()

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -97,7 +98,9 @@ def fit(training: Training, folder: RunFolder) -> None:
     if held_out := task.examples("validation"):
         replicas = trainer.distribute_strategy.num_replicas_in_sync
         validation = task.evaluation_batches("validation", evaluation_batch_size(held_out, config.batch_size, replicas))
-    with contextlib.closing(bar):
+    with contextlib.closing(bar), warnings.catch_warnings():
+        # Training data have no end; only a validation split whose corrupt files are left out is shorter than its size.
+        warnings.filterwarnings("ignore", message="Your input ran out of data", category=UserWarning)
         trainer.fit(
             task.training_batches(config.batch_size, seed=config.seed, epoch=progress.epoch),
             epochs=math.ceil(training.total_batches / training.batches_per_epoch),

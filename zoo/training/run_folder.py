@@ -123,7 +123,7 @@ def refuse_conflict(path: Path, config: TrainConfig, *, resume: bool) -> None:
     """
     if resume:
         _refuse_other_config(RunFolder(path).read_config(), config)
-    elif path.exists() and (not path.is_dir() or any(path.iterdir())):
+    elif path.exists() and not _nothing_to_lose(path):
         raise UserError(
             f"`output` must be a new or empty folder. Received: output={str(path)!r}, which exists. "
             "Add --resume to continue that run, or choose another folder."
@@ -175,6 +175,15 @@ def require_space(path: Path, parameters: int) -> None:
             f"`output` must have room for the checkpoints: about {needed / 1e9:.2f} GB, {free / 1e9:.2f} GB are "
             f"free. Received: output={str(path)!r}. Free some space or choose another disk."
         )
+
+
+def _nothing_to_lose(path: Path) -> bool:
+    """Whether a folder is empty, or that of a run in which no epoch has ended."""
+    if not path.is_dir():
+        return False
+    folder = RunFolder(path)
+    begun = {folder.config_file, folder.task_file, folder.logs, folder.checkpoints}
+    return set(path.iterdir()) <= begun and not any(folder.checkpoints.glob("*"))
 
 
 def _refuse_other_config(stored: TrainConfig, received: TrainConfig) -> None:
