@@ -61,20 +61,19 @@ def test_layer_names_do_not_depend_on_the_norm(name: str) -> None:
     assert not [layer for layer in names[0] if any(word in layer for word in forbidden)]
 
 
-def test_default_norms() -> None:
-    kinds = {
-        name: {type(layer).__name__ for layer in zoo.build(name, **SMALL).layers}
-        for name in ("resnet18", "resnetv2_50x1")
-    }
-    assert {"GroupNormalization", "Conv2D"} <= kinds["resnet18"]
-    assert {"GroupNormalization", "StandardizedConv2D"} <= kinds["resnetv2_50x1"]
-    assert "Conv2D" not in kinds["resnetv2_50x1"]
+@pytest.mark.parametrize("name", ["resnet18", "resnetv2_50x1"])
+def test_the_default_norm_is_gn_and_none_must_be_named(name: str) -> None:
+    kinds = {type(layer).__name__ for layer in zoo.build(name, **SMALL).layers}
+    assert {"GroupNormalization", "Conv2D"} <= kinds
+    assert "StandardizedConv2D" not in kinds
+    with pytest.raises(UserError, match=r"`norm` must be a name such as 'gn' or 'none'.*Received: norm=None"):
+        zoo.build(name, norm=None, **SMALL)
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-@pytest.mark.parametrize(("name", "norm"), [("resnet18", "gn"), ("simplenet", "bn"), ("resnetv2_50x1", None)])
+@pytest.mark.parametrize(("name", "norm"), [("resnet18", "gn"), ("simplenet", "bn"), ("resnetv2_50x1", "gn+ws")])
 @pytest.mark.usefixtures("restored_settings")
-def test_logits_are_float32_under_mixed_precision(name: str, norm: str | None, policy: str) -> None:
+def test_logits_are_float32_under_mixed_precision(name: str, norm: str, policy: str) -> None:
     keras.mixed_precision.set_dtype_policy(policy)
     model = zoo.build(name, norm, **SMALL)
     assert keras.backend.standardize_dtype(model.output.dtype) == "float32"
