@@ -1,5 +1,6 @@
 """train.py and evaluate.py as a user runs them: in this process where it is enough, else in one of their own."""
 
+import dataclasses
 import json
 import os
 import resource
@@ -14,6 +15,7 @@ import pandas as pd
 import pytest
 
 from zoo.cli import evaluate, train
+from zoo.recipes import RECIPES
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ["--model", "simplenet", "--norm", "gn:groups=4", "--image-size", "8", "--batch-size", "64"]
@@ -90,6 +92,16 @@ def test_an_existing_run_is_refused(run_folder, capsys):
     assert train.main([*SMALL, "--output", str(run_folder)]) == 2
     assert "--resume" in capsys.readouterr().err
     assert (run_folder / "config.json").read_text() == before
+
+
+def test_runs_without_an_output_are_numbered_and_the_newest_resumes(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    # The recipe of the data set, not the command line, names the model.
+    monkeypatch.setitem(RECIPES, "digits", dataclasses.replace(RECIPES["digits"], model="simplenet", steps=2))
+    for arguments, name in (([], "simplenet-gn-digits"), ([], "simplenet-gn-digits-2"), (["--resume"], None)):
+        assert train.main(arguments) == 0
+        assert f"run folder: runs/{name or 'simplenet-gn-digits-2'}\n" in capsys.readouterr().out
+    assert len(list((tmp_path / "runs").iterdir())) == 2
 
 
 def test_evaluating_what_is_no_run_is_refused(tmp_path, capsys):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from zoo.cli import session
+from zoo.cli import command
 from zoo.cli.task import load_dataset, prepared_spec
 from zoo.errors import UserError
 from zoo.export import read_metadata
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--on-corrupt", metavar="NAME", help="a corrupt image: refuse or skip (default: as trained)")
     parser.add_argument("--batch-size", type=int, metavar="N", help="images at a time")
     parser.add_argument("--output", type=Path, metavar="DIR", help="where to write the results")
-    return session.run(evaluate, parser.parse_args(argv))
+    return command.run(evaluate, parser.parse_args(argv))
 
 
 def evaluate(arguments: argparse.Namespace) -> None:

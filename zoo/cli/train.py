@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from zoo.cli import session
+from zoo.cli import command
 from zoo.cli.arguments import add_config_arguments, config_overrides
 from zoo.cli.task import make_task, refuse_unknown_names
 from zoo.errors import UserError
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, help="run folder (default: runs/MODEL-NORM-DATASET, numbered)")
     parser.add_argument("--resume", action="store_true", help="continue an interrupted run from its last checkpoint")
     add_config_arguments(parser)
-    return session.run(train, parser.parse_args(argv))
+    return command.run(train, parser.parse_args(argv))
 
 
 def train(arguments: argparse.Namespace) -> None:
@@ -56,20 +56,19 @@ def train(arguments: argparse.Namespace) -> None:
 
 
 def _configuration_and_path(arguments: argparse.Namespace) -> tuple[TrainConfig, Path]:
+    if arguments.resume and arguments.recipe:
+        raise UserError(
+            "`recipe` can't be changed by a resume, which continues with the settings of the run. Received: "
+            f"recipe={arguments.recipe!r}. Leave it out."
+        )
     overrides = config_overrides(arguments)
+    # A data set's name finds its recipe; one without a recipe is told as a data set.
+    of_dataset = RECIPES.get(overrides.get("dataset", TrainConfig().dataset), TrainConfig())
+    config = dataclasses.replace(get_recipe(arguments.recipe) if arguments.recipe else of_dataset, **overrides)
+    path = arguments.output or default_path(config, resume=arguments.resume)
     if arguments.resume:
-        if arguments.recipe:
-            raise UserError(
-                "`recipe` can't be changed by a resume, which continues with the settings of the run. Received: "
-                f"recipe={arguments.recipe!r}. Leave it out."
-            )
-        path = arguments.output or default_path(dataclasses.replace(TrainConfig(), **overrides), resume=True)
-        return dataclasses.replace(RunFolder(path).read_config(), **overrides), path
-    recipe = arguments.recipe or overrides.get("dataset", TrainConfig().dataset)
-    # A data set's name finds its recipe; an unknown one is told as a data set.
-    base = get_recipe(recipe) if arguments.recipe or recipe in RECIPES else TrainConfig()
-    config = dataclasses.replace(base, **overrides)
-    return config, arguments.output or default_path(config, resume=False)
+        config = dataclasses.replace(RunFolder(path).read_config(), **overrides)
+    return config, path
 
 
 def _finish(config: TrainConfig, task: ImageClassification, folder: RunFolder) -> None:

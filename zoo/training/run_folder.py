@@ -16,6 +16,10 @@ from zoo.files import write_json
 from zoo.training.config import TrainConfig
 
 
+def _inside(name: str) -> property:
+    return property(lambda folder: folder.path / name)
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """The layout of a run.
@@ -27,45 +31,16 @@ class RunFolder:
 
     path: Path
 
-    @property
-    def config_file(self) -> Path:
-        return self.path / "config.json"
-
-    @property
-    def history_file(self) -> Path:
-        return self.path / "history.csv"
-
-    @property
-    def curves_file(self) -> Path:
-        return self.path / "curves.png"
-
-    @property
-    def logs(self) -> Path:
-        return self.path / "logs"
-
-    @property
-    def checkpoints(self) -> Path:
-        return self.path / "checkpoints"
-
-    @property
-    def best_model(self) -> Path:
-        return self.path / "best.keras"
-
-    @property
-    def export(self) -> Path:
-        return self.path / "export"
-
-    @property
-    def metrics_file(self) -> Path:
-        return self.path / "metrics.json"
-
-    @property
-    def evaluation(self) -> Path:
-        return self.path / "evaluation"
-
-    @property
-    def task_file(self) -> Path:
-        return self.path / "task.json"
+    config_file = _inside("config.json")
+    history_file = _inside("history.csv")
+    curves_file = _inside("curves.png")
+    logs = _inside("logs")
+    checkpoints = _inside("checkpoints")
+    best_model = _inside("best.keras")
+    export = _inside("export")
+    metrics_file = _inside("metrics.json")
+    evaluation = _inside("evaluation")
+    task_file = _inside("task.json")
 
     def read_config(self) -> TrainConfig:
         """The configuration of the run; a clear error where the folder is no run."""
