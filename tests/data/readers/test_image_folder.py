@@ -109,7 +109,7 @@ def test_split_without_class_folders(tree):
 
 @pytest.mark.parametrize("name", ["folder", "plant_seedlings", "cifar10", "fashion_mnist", "imagenet2012"])
 def test_missing_and_empty_folders(tmp_path, name):
-    with pytest.raises(UserError, match=rf"folder that holds the data set '{name}'. Received: .*absent.*which is no folder\."):
+    with pytest.raises(UserError, match=rf"holds the data set '{name}'. Received: .*absent.*which is no folder\."):
         load(name, data_dir=tmp_path / "absent")
     with pytest.raises(UserError, match=r"which is empty\. \w+"):
         load(name, data_dir=tmp_path)
