@@ -37,7 +37,7 @@ def test_a_run_holds_what_the_readme_says(run_folder):
     assert set(metrics) == {"validation", "test"}
     assert 0.3 < metrics["test"]["accuracy"] <= 1
     exported = json.loads((run_folder / "export" / "assets.extra" / "metadata.json").read_text())
-    assert "data_dir" not in exported["training"]
+    assert not {"data_dir", "initial_weights"} & set(exported["training"])
 
 
 def test_run_and_saved_model_score_the_same(run_folder, tmp_path, capsys):

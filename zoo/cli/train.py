@@ -81,8 +81,9 @@ def _finish(config: TrainConfig, task: ImageClassification, folder: RunFolder) -
             save_evaluation(evaluation, folder.evaluation / split)
             metrics[split] = evaluation.metrics
     write_json(folder.metrics_file, metrics)
-    # Where the data lies on this machine is nobody else's business.
-    provenance = {name: value for name, value in config.to_json().items() if name != "data_dir"}
+    # Where files lie on this machine is nobody else's business.
+    private = {"data_dir", "initial_weights"}
+    provenance = {name: value for name, value in config.to_json().items() if name not in private}
     export_saved_model(model, task, folder.export, provenance=provenance)
     sys.stdout.write(_summary(metrics, folder))
 

@@ -27,13 +27,11 @@ class _Family:
         specs: Model name -> the variant that `features` takes.
         features: (image, spec=, norm=, <options>) -> named features.
         logits: (features, num_classes) -> logits.
-        norm: The norm that the models were published with.
     """
 
     specs: Mapping[str, Any]
     features: Callable[..., dict[str, keras.KerasTensor]]
     logits: Callable[[Mapping[str, keras.KerasTensor], int], keras.KerasTensor]
-    norm: str = "gn"
 
     def options(self) -> list[str]:
         names = inspect.signature(self.features).parameters
