@@ -1,6 +1,7 @@
 """Settings that every test shares: two virtual CPU devices, a backend that stays fixed, real data."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -24,6 +25,41 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs real sample data in {folder}; set KERAS_GN_TEST_DATA to its folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def native_kernel_is_built() -> None:
+    """The native kernel, built in the user's cache as train.py does; skips where there is no compiler."""
+    from keras_gn.ops import native
+    from keras_gn.ops.native.compiler import find_compiler
+
+    try:
+        find_compiler()
+    except native.BuildError as error:
+        pytest.skip(str(error))
+    native.build()
+
+
+@pytest.fixture(params=["portable", "native"])
+def each_kernel(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Runs a test with every kernel, by name."""
+    from keras_gn import ops
+
+    if request.param == "native":
+        request.getfixturevalue("native_kernel_is_built")
+    ops.set_kernel(request.param)
+    yield request.param
+    ops.set_kernel("auto")
+
+
+@pytest.fixture
+def native_kernel(native_kernel_is_built: None) -> Iterator[None]:
+    """Runs a test with the native kernel in every graph."""
+    from keras_gn import ops
+
+    ops.set_kernel("native")
+    yield
+    ops.set_kernel("auto")
 
 
 @pytest.fixture(autouse=True)

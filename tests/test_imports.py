@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # A room may import every room to the left of it, in these lines and by way of several of them.
 # `keras_gn` and `zoo` alone are their `__init__.py`.
 ARROWS = """
-keras_gn.typing <- keras_gn.ops <- keras_gn.layers <- keras_gn.convert
+keras_gn.typing | keras_gn.callers <- keras_gn.ops <- keras_gn.layers <- keras_gn.convert
 keras_gn.layers <- keras_gn
 keras_gn <- zoo.models <- zoo <- zoo.tasks
 zoo.errors | zoo.files <- zoo.data | zoo.models | zoo.metrics
@@ -27,6 +27,7 @@ zoo.training | zoo.export <- zoo.recipes | zoo.studies <- zoo.cli <- train | eva
 THIRD_PARTY = {
     "keras_gn": {"keras", "numpy"},
     "keras_gn.typing": set(),
+    "keras_gn.callers": set(),
     "keras_gn.ops": {"keras", "numpy"},
     "keras_gn.layers": {"keras", "numpy"},
     "keras_gn.convert": {"keras", "numpy"},

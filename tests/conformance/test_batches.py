@@ -1,11 +1,13 @@
 """No sample depends on another one, and no samples give no samples."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from conformance.descriptors import LAYERS, NORMALIZATIONS, each
 
 
+@pytest.mark.usefixtures("each_kernel")
 @each(LAYERS)
 def test_a_sample_alone_equals_the_sample_in_a_batch(descriptor):
     layer = descriptor.build()
@@ -17,6 +19,7 @@ def test_a_sample_alone_equals_the_sample_in_a_batch(descriptor):
 
 
 # Not the convolutions: TensorFlow's (seen in 2.21) return no samples of the input's shape.
+@pytest.mark.usefixtures("each_kernel")
 @each(NORMALIZATIONS)
 def test_empty_batch(descriptor):
     layer = descriptor.build()

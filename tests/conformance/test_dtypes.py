@@ -30,12 +30,16 @@ def check(descriptor, policy, *, resolutions):
     assert error.max() <= resolutions * RESOLUTION[compute_dtype] * np.abs(expected).max()
 
 
+@pytest.mark.usefixtures("each_kernel")
 @each(NORMALIZATIONS)
 @pytest.mark.parametrize("policy", POLICIES)
 def test_normalizations(descriptor, policy):
     # The statistics are float32 or wider, so that one rounding, of half a step, is nearly all that a
     # half-precision output shows.
-    check(descriptor, policy, resolutions=0.55 if "16" in policy else 8)
+    resolutions = 0.55 if "16" in policy else 8
+    if descriptor.settings.get("activation") == "swish":
+        resolutions += 0.55  # applied to a rounded result, where it isn't part of the kernel
+    check(descriptor, policy, resolutions=resolutions)
 
 
 @each(CONVOLUTIONS)

@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from conformance.descriptors import LAYERS, each
@@ -10,6 +11,7 @@ STEP = 1e-6
 DIRECTIONS = 4
 
 
+@pytest.mark.usefixtures("each_kernel")
 @each(LAYERS)
 def test_values(descriptor):
     layer = descriptor.build()
@@ -20,6 +22,7 @@ def test_values(descriptor):
     assert layer.compute_output_shape(inputs.shape) == expected.shape
 
 
+@pytest.mark.usefixtures("each_kernel")
 @each(LAYERS)
 def test_gradients(descriptor):
     """Along random directions of inputs and weights, the slope of a random projection of the outputs."""

@@ -17,6 +17,7 @@ from zoo.recipes import RECIPES, get_recipe
 from zoo.tasks import ImageClassification
 from zoo.training import RunFolder, TrainConfig, fit, prepare
 from zoo.training.evaluation import evaluate_model, save_evaluation
+from zoo.training.native_kernel import prepare_native_kernel
 from zoo.training.run_folder import default_path, refuse_conflict, require_space, start
 
 logger = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ def train(arguments: argparse.Namespace) -> None:
     refuse_conflict(path, config, resume=arguments.resume)
     task = make_task(config)
     logger.info(task.summary())
+    prepare_native_kernel()
     training = prepare(config, task)
     require_space(path, training.model.count_params())
     folder = start(path, config, task.metadata(), resume=arguments.resume)

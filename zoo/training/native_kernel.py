@@ -1,0 +1,24 @@
+"""The native kernel of group normalization, built before the first training on a machine."""
+
+import logging
+
+import tensorflow as tf
+
+from keras_gn import ops
+from keras_gn.ops.kernel_choice import chosen_kernel
+
+logger = logging.getLogger(__name__)
+
+
+def prepare_native_kernel() -> None:
+    """Compiles the native kernel where it is wanted and not yet there, which takes half a minute.
+
+    Where that fails, says why and goes on with the portable kernel.
+    """
+    if chosen_kernel() != "auto" or tf.config.list_physical_devices("GPU"):
+        return
+    try:
+        ops.native.build()
+    except ops.native.NativeUnavailableError as error:
+        logger.info("Group normalization uses the slower, portable kernel. %s", error)
+        ops.set_kernel("portable")
