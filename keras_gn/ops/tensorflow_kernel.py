@@ -3,6 +3,7 @@
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.python.eager import record
 
 from keras_gn.ops import portable
 from keras_gn.ops.layout import Layout
@@ -19,7 +20,8 @@ def normalize(
 
     @tf.custom_gradient
     def normalize(x: Tensor, gamma: Tensor, beta: Tensor) -> Any:
-        y, mean, rstd = portable.forward(x, gamma, beta, layout=layout, epsilon=epsilon)
+        with record.stop_recording():  # or eager tapes record the steps as well, and keep what they compute
+            y, mean, rstd = portable.forward(x, gamma, beta, layout=layout, epsilon=epsilon)
         return y, lambda dy: _gradient(dy, x, gamma, mean, rstd, layout=layout, epsilon=epsilon)
 
     return normalize(x, *portable.parameters(x, gamma, beta, layout=layout))
@@ -34,7 +36,7 @@ def _gradient(
     def gradient(dy: Tensor, x: Tensor, gamma: Tensor) -> Any:
         # Waiting for dy keeps TensorFlow from computing the first steps once, in the forward pass, and
         # keeping their large float32 results until now.
-        with tf.control_dependencies([dy]):
+        with record.stop_recording(), tf.control_dependencies([dy]):
             gradients = portable.gradient(dy, x, gamma, mean, rstd, layout=layout)
         return gradients, lambda *upstream: _second_order(dy, x, gamma, upstream, layout=layout, epsilon=epsilon)
 

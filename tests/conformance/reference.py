@@ -31,6 +31,26 @@ def group_normalize(x, gamma=None, beta=None, *, groups, axis=-1, epsilon, activ
     return np.moveaxis(ACTIVATIONS[activation](y * gamma + beta), -1, axis)
 
 
+def group_normalize_gradients(dy, x, gamma=None, *, groups, axis=-1, epsilon):
+    """Those of x, gamma and beta from that of y, by the whole Jacobian of each group."""
+    dy, x = (np.moveaxis(np.asarray(a, "float64"), axis, -1) for a in (dy, x))
+    channels = x.shape[-1]
+    size = 1 if groups == -1 else channels // groups
+    gamma = np.ones(channels) if gamma is None else np.asarray(gamma, "float64")
+    dx, normalized = np.empty_like(x), np.empty_like(x)
+    for n in range(len(x)):
+        for start in range(0, channels, size):
+            members = (n, ..., slice(start, start + size))
+            group = x[members]
+            deviation = math.sqrt(group.var() + epsilon)
+            normalized[members] = (group - group.mean()) / deviation
+            flat = normalized[members].ravel()
+            jacobian = (np.eye(group.size) - 1 / group.size - np.outer(flat, flat) / group.size) / deviation
+            dx[members] = ((dy * gamma)[members].ravel() @ jacobian).reshape(group.shape)
+    others = tuple(range(x.ndim - 1))
+    return np.moveaxis(dx, -1, axis), (dy * normalized).sum(axis=others), dy.sum(axis=others)
+
+
 def standardize_weight(kernel, *, epsilon):
     """Filter by filter."""
     kernel = np.asarray(kernel, "float64")

@@ -14,7 +14,7 @@
 
 namespace keras_gn {
 
-// What all samples of a backward pass share. `gamma` and `beta` are null for 1 and 0.
+// What all samples of a backward pass share.
 template <typename T>
 struct BackwardPass {
   const Geometry& geometry;
@@ -75,9 +75,8 @@ class BackwardSample {
       double of_dz = 0, of_product = 0;
       for (int64_t c = g * size; c < (g + 1) * size; ++c) {
         gamma_sums_[c] = inverse * (gamma_sums_[c] - rest * beta_sums_[c]);
-        const double gamma = pass_->gamma ? pass_->gamma[c] : W(1);
-        of_dz += gamma * beta_sums_[c];
-        of_product += gamma * gamma_sums_[c];
+        of_dz += pass_->gamma[c] * beta_sums_[c];
+        of_product += pass_->gamma[c] * gamma_sums_[c];
       }
       const double curve = -inverse * inverse * of_product / count;
       const double shift = -inverse * of_dz / count - curve * rest;

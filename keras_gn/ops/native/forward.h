@@ -15,7 +15,7 @@
 
 namespace keras_gn {
 
-// What all samples of a forward pass share. `gamma` and `beta` are null for 1 and 0.
+// What all samples of a forward pass share.
 template <typename T>
 struct ForwardPass {
   const Geometry& geometry;
@@ -42,12 +42,12 @@ class AffineTerms {
            const W* beta) {
     const int64_t size = geometry.channels_of_group();
     for (int64_t g = 0; g < geometry.groups; ++g) {
-      const W centre = static_cast<W>(mean[g]);
+      const W centre = static_cast<W>(mean[g]), slope = static_cast<W>(inverse_deviation[g]);
+      const W rest = static_cast<W>(mean[g] - centre);
       for (int64_t c = g * size; c < (g + 1) * size; ++c) {
-        const double scale = inverse_deviation[g] * (gamma ? gamma[c] : W(1));
         centre_[c] = centre;
-        scale_[c] = static_cast<W>(scale);
-        offset_[c] = static_cast<W>((beta ? beta[c] : W(0)) - (mean[g] - centre) * scale);
+        scale_[c] = slope * gamma[c];
+        offset_[c] = beta[c] - rest * scale_[c];
       }
     }
   }
@@ -105,22 +105,14 @@ class ForwardSample {
   }
 
  private:
-  // Moments are taken about a value of the group itself, the mean over its channels at the first position, so
-  // that a large mean costs no digits and a constant group has a variance of exactly 0.
+  // Moments are taken about an element of the group, so that a large mean costs no digits and a constant group has a
+  // variance of exactly 0.
   void choose_pivot() {
     const Geometry& geometry = pass_->geometry;
     const int64_t size = geometry.channels_of_group();
-    std::vector<T> first(geometry.channels);
-    for (int64_t c = 0; c < geometry.channels; ++c) first[c] = x_[c * geometry.stride_of_channel()];
-    // Through the loops, since only they know how to read a T: the moments of one row about 0 are its values.
-    const std::vector<W> zero(geometry.channels);
-    std::vector<double> value(geometry.channels), square(geometry.channels);
-    pass_->loops.moments(Layout::kChannelsLast, {1, geometry.channels}, first.data(), zero.data(), value.data(),
-                         square.data());
-    for (int64_t g = 0; g < geometry.groups; ++g) {
-      const double mean = std::accumulate(&value[g * size], &value[g * size] + size, 0.0) / size;
-      std::fill_n(&pivot_[g * size], size, static_cast<W>(mean));
-    }
+    std::vector<W> first(geometry.groups);
+    pass_->loops.read(x_, size * geometry.stride_of_channel(), geometry.groups, first.data());
+    for (int64_t g = 0; g < geometry.groups; ++g) std::fill_n(&pivot_[g * size], size, first[g]);
   }
 
   const ForwardPass<T>* pass_;

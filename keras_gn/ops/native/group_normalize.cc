@@ -122,8 +122,11 @@ class GroupOp : public OpKernel {
     run_steps(std::move(steps), threads - 1, [=](std::function<void()> work) { workers->workers->Schedule(work); });
   }
 
-  static const W* parameter(const Tensor& tensor) {
-    return tensor.NumElements() == 0 ? nullptr : tensor.flat<W>().data();
+  // The values for each channel: those of `tensor`, or `absent` where it is empty.
+  static std::vector<W> parameter(const Tensor& tensor, int64_t channels, W absent) {
+    if (tensor.NumElements() == 0) return std::vector<W>(channels, absent);
+    const W* values = tensor.flat<W>().data();
+    return std::vector<W>(values, values + channels);
   }
 
   const Loops<E>& loops_;
@@ -153,13 +156,15 @@ class GroupNormalizeOp : public GroupOp<T> {
       inverse_deviation->flat<double>().setZero();
       return;
     }
+    const std::vector<W> gammas = this->parameter(gamma, geometry.channels, W(1)),
+                         betas = this->parameter(beta, geometry.channels, W(0));
     const ForwardPass<E> pass = {geometry,
                                  this->loops_,
                                  this->activation_,
                                  context->input(3).scalar<double>()(),
                                  data_of<E>(x),
-                                 this->parameter(gamma),
-                                 this->parameter(beta),
+                                 gammas.data(),
+                                 betas.data(),
                                  data_of<E>(y),
                                  mean->flat<double>().data(),
                                  inverse_deviation->flat<double>().data()};
@@ -188,13 +193,15 @@ class GroupNormalizeGradientOp : public GroupOp<T> {
     OP_REQUIRES_OK(context, context->allocate_output(1, TensorShape({geometry.channels}), &dgamma));
     OP_REQUIRES_OK(context, context->allocate_output(2, TensorShape({geometry.channels}), &dbeta));
     std::vector<double> gamma_sums(geometry.samples * geometry.channels), beta_sums(gamma_sums.size());
+    const std::vector<W> gammas = this->parameter(gamma, geometry.channels, W(1)),
+                         betas = this->parameter(beta, geometry.channels, W(0));
     const BackwardPass<E> pass = {geometry,
                                   this->loops_,
                                   this->activation_,
                                   data_of<E>(x),
                                   data_of<E>(dy),
-                                  this->parameter(gamma),
-                                  this->parameter(beta),
+                                  gammas.data(),
+                                  betas.data(),
                                   mean.flat<double>().data(),
                                   inverse_deviation.flat<double>().data(),
                                   data_of<E>(dx),

@@ -61,6 +61,8 @@ struct GradientTerms {
 
 template <typename T>
 struct Loops {
+  // values[i] = x[i * stride]
+  void (*read)(const T* x, int64_t stride, int64_t count, Wide<T>* values);
   // sum += sum of (x - pivot), square += sum of (x - pivot)^2, per channel.
   void (*moments)(Layout, Tile, const T* x, const Wide<T>* pivot, double* sum, double* square);
   // y = activation(z); y may be x.
