@@ -70,7 +70,9 @@ def main() -> None:
         import tensorflow as tf
 
         tf.config.threading.set_intra_op_parallelism_threads(arguments.threads)
-        tf.config.threading.set_inter_op_parallelism_threads(arguments.threads)
+        # One op at a time, as the layers of a network follow each other; a second thread for other ops would spin on
+        # a core that the kernel is to have.
+        tf.config.threading.set_inter_op_parallelism_threads(1)
     contenders = Contenders(arguments.backend)
     names = ("kernel_problem", "prepare", "sample", "release", "peak_growth")
     serve({name: getattr(contenders, name) for name in names})

@@ -48,9 +48,9 @@ def group_normalize(
 
     Raises:
         ValueError: If `axis` is the batch axis or out of bounds, if `groups` doesn't divide the channels,
-            or if each group is known to have a single element.
+            if `gamma` or `beta` isn't `[C]`, or if each group is known to have a single element.
 
-    `keras_gn.ops.set_kernel` chooses what computes it; the numbers are the same.
+    `keras_gn.ops.set_kernel` chooses what computes it; results differ by roundings.
 
     Source: Wu and He, Group Normalization (arXiv 1803.08494), section 3.1.
 
@@ -64,6 +64,8 @@ def group_normalize(
     axis = channel_axis(axis, shape)
     groups = group_count(shape, axis, groups=groups)
     refuse_single_elements(shape, axis, group_count=groups)
+    for name, parameter in (("gamma", gamma), ("beta", beta)):
+        _check_parameter(parameter, name=name, channels=shape[axis])
     if not keras.backend.is_float_dtype(x.dtype):
         x = ops.cast(x, "float32")
     arguments: dict[str, Any] = {"groups": groups, "axis": axis, "epsilon": epsilon}
@@ -73,3 +75,12 @@ def group_normalize(
     if axis in (1, len(shape) - 1) and (native := native_kernel()):
         return native.normalize(x, gamma, beta, activation=function, **arguments)
     return function(portable_kernel().normalize(x, gamma, beta, **arguments))
+
+
+def _check_parameter(parameter: Tensor | None, *, name: str, channels: int | None) -> None:
+    shape = None if parameter is None else tuple(ops.shape(parameter))
+    if shape not in (None, (channels,)):
+        raise ValueError(
+            f"`{name}` must have one value for each of the {channels} channels, shape ({channels},), or be None. "
+            f"Received: {name} of shape {shape}"
+        )

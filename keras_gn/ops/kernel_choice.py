@@ -9,6 +9,7 @@ from types import ModuleType
 import keras
 
 from keras_gn.ops.native import NativeUnavailableError, load
+from keras_gn.ops.native.library import builds
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ def set_kernel(name: str) -> None:
       machine with a GPU, and other graphs, which may be exported to where there is no such op.
     * `"portable"`: the portable kernel, everywhere.
     * `"native"`: the native kernel in other graphs, too; never under XLA, which has no such op. Such a graph
-      can't be exported.
+      can't be saved, and saving it is refused.
 
     The environment variable `KERAS_GN_KERNEL` sets the choice that a process starts with. A function that has
     been traced keeps its kernel.
@@ -66,7 +67,7 @@ def chosen_kernel() -> str:
     Raises:
         ValueError: If the environment variable is no such choice.
     """
-    return _chosen or _check(os.environ.get("KERAS_GN_KERNEL", "auto"), argument="KERAS_GN_KERNEL")
+    return _chosen or _check(os.environ.get("KERAS_GN_KERNEL") or "auto", argument="KERAS_GN_KERNEL")
 
 
 def native_kernel() -> ModuleType | None:
@@ -74,7 +75,7 @@ def native_kernel() -> ModuleType | None:
     name = chosen_kernel()
     if name == "portable" or keras.backend.backend() != "tensorflow":
         return None
-    native = _load_native() if name == "native" else _native_if_built()
+    native = _load_native() if name == "native" else _native_if_built(builds())
     return native if native is not None and native.usable_here(in_any_graph=name == "native") else None
 
 
@@ -99,9 +100,9 @@ def _load_native() -> ModuleType:
     return importlib.import_module("keras_gn.ops.native.tensorflow_kernel")
 
 
-@functools.cache
-def _native_if_built() -> ModuleType | None:
-    """The native kernel; without it, says so once."""
+@functools.lru_cache(maxsize=1)
+def _native_if_built(builds: int) -> ModuleType | None:
+    """The native kernel; without it, says so once, and looks again after this process has built it."""
     try:
         return _load_native()
     except NativeUnavailableError as error:

@@ -173,6 +173,14 @@ def test_the_graph_stays_within_the_rank_of_the_input():
     assert max(out.shape.rank or 0 for operation in operations for out in operation.outputs) == 4
 
 
+@pytest.mark.usefixtures("each_kernel")
+@pytest.mark.parametrize("name", ["gamma", "beta"])
+@pytest.mark.parametrize("shape", [(12,), (1, 6), (0,), ()])
+def test_parameters_of_a_wrong_shape(name, shape):
+    with pytest.raises(ValueError, match=rf"`{name}` must have one value for each of the 6 channels"):
+        group_normalize(np.ones((2, 4, 6), "float32"), groups=2, **{name: np.ones(shape, "float32")})
+
+
 @pytest.mark.parametrize(
     ("shape", "arguments", "message"),
     [

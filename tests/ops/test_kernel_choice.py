@@ -128,6 +128,24 @@ class TestAuto:
         result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
         assert result.returncode == 0, result.stderr
 
+    def test_saving_what_training_traced_is_refused(self, tmp_path):
+        """Instead of a SavedModel that no other process can load."""
+        module = tf.Module()
+        module.layer = GroupNormalization(2)
+        module.layer.build([2, 3, 4])
+
+        @tf.function(input_signature=[tf.TensorSpec([2, 3, 4])])
+        def step(x):
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_sum(module.layer(x) ** 2)
+            return tape.gradient(loss, module.layer.gamma.value)
+
+        module.step = step
+        step(tf.ones([2, 3, 4]))
+        with pytest.raises(ValueError, match=r"would need keras_gn's native op.*set_kernel\('portable'\)"):
+            tf.saved_model.save(module, str(tmp_path / "saved"))
+        assert not tf.saved_model.contains_saved_model(str(tmp_path / "saved"))
+
     @pytest.mark.filterwarnings("ignore:.*Interpreter is deprecated")
     def test_tensorflow_lite_converts_an_export(self, tmp_path):
         """With builtin operations alone, which is what the converter allows by default."""
@@ -168,6 +186,12 @@ def test_without_a_library_the_portable_kernel_computes_and_says_so_once(tmp_pat
     assert result.stdout.strip() == "portable"
     assert result.stderr.count("portable kernel") == 1
     assert "python -m keras_gn.ops.native build" in result.stderr
+
+
+@pytest.mark.usefixtures("native_kernel_is_built")
+def test_a_build_in_this_process_is_used_from_then_on(tmp_path):
+    result = run(USE + "ops.native.build()\nprint(ops.kernel())", XDG_CACHE_HOME=str(tmp_path), KERAS_GN_KERNEL="auto")
+    assert result.stdout.strip() == "native"
 
 
 def test_the_environment_variable_chooses(tmp_path):

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from keras_gn import ops
 from keras_gn.ops.kernel_choice import chosen_kernel
+from zoo.errors import UserError
 
 logger = logging.getLogger(__name__)
 
@@ -14,11 +15,17 @@ def prepare_native_kernel() -> None:
     """Compiles the native kernel where it is wanted and not yet there, which takes half a minute.
 
     Where that fails, says why and goes on with the portable kernel.
+
+    Raises:
+        UserError: it fails, and KERAS_GN_KERNEL asks for it.
     """
-    if chosen_kernel() != "auto" or tf.config.list_physical_devices("GPU"):
+    asked = chosen_kernel()
+    if asked == "portable" or (asked == "auto" and tf.config.get_visible_devices("GPU")):
         return
     try:
         ops.native.build()
     except ops.native.NativeUnavailableError as error:
+        if asked == "native":
+            raise UserError(f"`KERAS_GN_KERNEL` asks for the native kernel. Received: native. {error}") from error
         logger.info("Group normalization uses the slower, portable kernel. %s", error)
         ops.set_kernel("portable")

@@ -57,9 +57,10 @@ class Geometry {
   int64_t channels_of_piece() const {
     return layout == Layout::kChannelsLast ? channels : segments_ > 0 ? 1 : std::min(step_, channels);
   }
-  // How many threads, of those there are, the tensor is large enough for.
+  // How many threads, of those there are, the tensor is large enough for: to wake one up takes as long as some hundred
+  // thousand elements.
   int threads(int available) const {
-    const int64_t useful = samples * elements_of_sample() / kTileElements;
+    const int64_t useful = samples * elements_of_sample() / kThreadElements;
     return static_cast<int>(std::clamp<int64_t>(useful, 1, available));
   }
   int64_t elements_of_sample() const { return positions * channels; }
@@ -74,7 +75,8 @@ class Geometry {
  private:
   // 64 KiB of float32: small enough for any second-level cache, large against what a tile costs beside its elements.
   static constexpr int64_t kTileElements = 16384;
-  static constexpr int64_t kMinRows = 32;
+  static constexpr int64_t kThreadElements = 131072;
+  static constexpr int64_t kMinRows = 128;  // against the 16 bytes that a tile takes for each channel
   int64_t step_;  // positions of a channels-last tile; positions or channels of a channels-first one
   int64_t segments_ = 0;
 };
@@ -88,7 +90,7 @@ std::vector<Step> steps_of_samples(const Geometry& geometry, int threads,
                                    const std::function<Sample(int64_t)>& make_sample, std::vector<Sample>* shared) {
   const int64_t whole = geometry.samples / threads * threads, tiles = geometry.tiles;
   for (int64_t n = whole; n < geometry.samples; ++n) shared->push_back(make_sample(n));
-  const int64_t pieces = tiles * static_cast<int64_t>(shared->size());
+  const int64_t rest = geometry.samples - whole, pieces = tiles * rest;
   const auto do_sample = [=](int64_t n) {
     Sample sample = make_sample(n);
     for (int64_t i = 0; i < tiles; ++i) sample.measure(i);
@@ -96,11 +98,9 @@ std::vector<Step> steps_of_samples(const Geometry& geometry, int threads,
     for (int64_t i = 0; i < tiles; ++i) sample.write(i);
   };
   const auto measure = [=](int64_t i) { (*shared)[i / tiles].measure(i % tiles); };
-  const auto combine = [=] {
-    for (Sample& sample : *shared) sample.combine();
-  };
+  const auto combine = [=](int64_t i) { (*shared)[i].combine(); };
   const auto write = [=](int64_t i) { (*shared)[i / tiles].write(i % tiles); };
-  return {{whole, do_sample}, {pieces, measure, combine}, {pieces, write}};
+  return {{whole, do_sample}, {pieces, measure}, {rest, combine}, {pieces, write}};
 }
 
 }  // namespace keras_gn

@@ -1,6 +1,6 @@
 // The TensorFlow ops of group normalization on CPUs: forward and backward, in one pass over memory for the sums
 // and one for the result. They are an implementation of keras_gn.ops.group_normalize, whose docstring has the
-// formula, and never appear in exported models.
+// formula; graphs that hold them are not to be exported.
 
 #include <cstdlib>
 #include <cstring>
@@ -35,7 +35,8 @@ template <typename T>
 const Loops<T>& choose_loops() {
 #ifdef KERAS_GN_X86
   const char* asked = std::getenv("KERAS_GN_INSTRUCTION_SET");
-  const bool any = asked == nullptr, only_avx2 = !any && std::strcmp(asked, "avx2") == 0;
+  const bool any = asked == nullptr || std::strcmp(asked, "avx512") == 0;
+  const bool only_avx2 = !any && std::strcmp(asked, "avx2") == 0;
   const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");

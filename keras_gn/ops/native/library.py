@@ -16,6 +16,8 @@ from keras_gn.ops.native.toolchain_kernel import Toolchain, load_op_library, ten
 
 SOURCES = Path(__file__).parent
 
+_builds = 0
+
 
 def build(*, force: bool = False) -> Path:
     """Compiles the native kernel for the installed TensorFlow, unless that was done before.
@@ -33,7 +35,15 @@ def build(*, force: bool = False) -> Path:
         BuildError: If there is no compiler, if it fails, or if the cache can't be written.
         NativeUnavailableError: If TensorFlow is missing, or if others can write to the cache.
     """
-    return build_library(SOURCES, toolchain=tensorflow_toolchain(), force=force)
+    global _builds
+    library = build_library(SOURCES, toolchain=tensorflow_toolchain(), force=force)
+    _builds += 1
+    return library
+
+
+def builds() -> int:
+    """How many times this process has called `build` with success."""
+    return _builds
 
 
 @functools.cache

@@ -19,7 +19,7 @@ struct Float16 {
   uint16_t bits;
 };
 
-// The type that elements are computed in; sums over many elements are always double.
+// The type that elements are computed in. Some hundred elements are added in it, more in double.
 template <typename T>
 struct WideType {
   using type = float;

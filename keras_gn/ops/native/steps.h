@@ -13,11 +13,10 @@
 
 namespace keras_gn {
 
-// Items 0 to count - 1, which may run at once; then, in one thread, `after`. The next step begins when that is done.
+// Items 0 to count - 1, which may run at once. The next step begins when all are done.
 struct Step {
   int64_t count;
   std::function<void(int64_t)> item;
-  std::function<void()> after = [] {};
 };
 
 // Steps that any number of threads work on: each takes the next item that nobody has.
@@ -26,26 +25,23 @@ class Steps {
   explicit Steps(std::vector<Step> steps) : steps_(std::move(steps)), states_(steps_.size()) {}
 
   // Returns when all steps are done. It waits for other threads only where they are in the middle of an item: one
-  // that wakes up late finds nothing left to do, and costs nothing.
-  void work() {
+  // that wakes up late finds nothing left to do, and costs nothing. Without memory the process ends here: other
+  // threads may be using what an exception would destroy.
+  void work() noexcept {
     for (size_t k = 0; k < steps_.size(); ++k) {
       const Step& step = steps_[k];
       State& state = states_[k];
       for (int64_t i; (i = state.next.fetch_add(1, std::memory_order_relaxed)) < step.count;) {
         step.item(i);
-        if (state.done.fetch_add(1, std::memory_order_acq_rel) + 1 == step.count) {
-          step.after();
-          state.finished.store(true, std::memory_order_release);
-        }
+        state.done.fetch_add(1, std::memory_order_acq_rel);
       }
-      while (step.count > 0 && !state.finished.load(std::memory_order_acquire)) std::this_thread::yield();
+      while (state.done.load(std::memory_order_acquire) < step.count) std::this_thread::yield();
     }
   }
 
  private:
   struct State {
     std::atomic<int64_t> next{0}, done{0};
-    std::atomic<bool> finished{false};
   };
   std::vector<Step> steps_;
   std::vector<State> states_;

@@ -10,16 +10,18 @@ from tensorflow.python.eager import record
 from keras_gn.callers import inside_keras_trainer
 from keras_gn.ops import tensorflow_kernel as portable
 from keras_gn.ops.native.library import load
+from keras_gn.ops.native.saved_model_kernel import refuse_native_op
 from keras_gn.ops.surroundings_kernel import on_cpu_only, under_xla
 from keras_gn.typing import Tensor
 
+refuse_native_op()
+
 # The activations that the op applies itself.
-_FUSED: dict[Any, str] = {
-    keras.activations.linear: "linear",
-    keras.activations.relu: "relu",
-    keras.activations.silu: "silu",
+_FUSED: dict[str, Callable[[Tensor], Tensor]] = {
+    "linear": keras.activations.linear,
+    "relu": keras.activations.relu,
+    "silu": keras.activations.silu,
 }
-_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {name: function for function, name in _FUSED.items()}
 
 
 def normalize(
@@ -36,6 +38,7 @@ def normalize(
 
     ReLU and SiLU are part of the op; other activations are applied to its result.
     """
+    fused = next((name for name, function in _FUSED.items() if function is activation), None)
     wide = tf.float64 if x.dtype == tf.float64 else tf.float32
     absent = tf.zeros([0], wide)
     y, *_ = load().keras_gn_group_normalize(
@@ -45,18 +48,18 @@ def normalize(
         tf.constant(epsilon, tf.float64),
         groups=groups,
         channels_last=axis == len(x.shape) - 1,
-        activation=_FUSED.get(activation, "linear"),
+        activation=fused or "linear",
     )
-    return y if activation in _FUSED else activation(y)
+    return y if fused else activation(y)
 
 
 def usable_here(*, in_any_graph: bool) -> bool:
     """Whether the op may be used at this point of the program.
 
-    Always in eager execution, never under XLA, which has no such op. A graph that is being traced may end up in
-    an exported model, which must not need the op, unless it computes gradients or belongs to Keras' `fit`,
-    `evaluate` or `predict`; `in_any_graph` takes that risk. On a machine with a GPU it is for those who ask
-    for it, since tensors would come back to the CPU.
+    Always in eager execution, never under XLA, which has no such op. A graph that is being traced may be meant for
+    export, where nobody has the op, unless it computes gradients or belongs to Keras' `fit`, `evaluate` or
+    `predict`; `in_any_graph` takes that risk. Saving a graph that has the op is refused (saved_model_kernel.py). On a
+    machine with a GPU the op is for those who ask for it, since tensors would come back to the CPU.
     """
     if under_xla():
         return False
@@ -92,7 +95,7 @@ def _gradient_of_gradient(op: Any, *upstream: Tensor) -> list[Tensor | None]:
                 axis=len(x.shape) - 1 if attributes["channels_last"] else 1,
                 epsilon=tf.cast(epsilon, gamma.dtype),
             )
-            y = _FUNCTIONS[attributes["activation"]](y)
+            y = _FUSED[attributes["activation"]](y)
         gradients = inner.gradient(y, [x, *parameters], dy)
     upstream_of_used = [upstream[0], *_where_present(upstream[1:], (gamma, beta))]
     found = iter(outer.gradient(gradients, [x, dy, *parameters], upstream_of_used))
