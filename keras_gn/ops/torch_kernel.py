@@ -18,19 +18,29 @@ def normalize(
 ) -> Tensor:
     """`keras_gn.ops.group_normalize`, keeping x as it is and two numbers a group for the gradient."""
     layout = Layout(len(x.shape), axis, x.shape[axis], groups)
-    return _Normalize.apply(x, *portable.parameters(x, gamma, beta, layout=layout), layout, epsilon)
+    return _Normalize.apply(x, *portable.parameters(x, gamma, beta, layout=layout), layout, epsilon)[0]
 
 
 class _Normalize(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, gamma: Tensor, beta: Tensor, layout: Layout, epsilon: float) -> Tensor:
-        y, mean, rstd = portable.forward(x, gamma, beta, layout=layout, epsilon=epsilon)
-        ctx.save_for_backward(x, gamma, mean, rstd)
-        ctx.layout, ctx.epsilon = layout, epsilon
-        return y
+    """The output, and the statistics that the gradient needs. In the form that torch.func's transforms need, too."""
+
+    generate_vmap_rule = True
 
     @staticmethod
-    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+    def forward(
+        x: Tensor, gamma: Tensor, beta: Tensor, layout: Layout, epsilon: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        return portable.forward(x, gamma, beta, layout=layout, epsilon=epsilon)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        x, gamma, _, ctx.layout, ctx.epsilon = inputs
+        _, mean, rstd = output
+        ctx.mark_non_differentiable(mean, rstd)
+        ctx.save_for_backward(x, gamma, mean, rstd)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
         x, gamma, mean, rstd = ctx.saved_tensors
         if torch.is_grad_enabled():  # for a second derivative, mean and rstd are functions of x
             mean, rstd = portable.statistics(x, layout=ctx.layout, epsilon=ctx.epsilon)

@@ -87,3 +87,24 @@ with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lam
 assert [t.dtype for t in kept if t.numel() >= x.numel()] == [torch.bfloat16], kept
 """,
     )
+
+
+def test_gradients_of_single_samples_by_function_transforms(run_on):
+    run_on(
+        "torch",
+        IMPORTS
+        + """
+x, gamma, beta = (tensor(a).detach() for a in (normal(2, 1, (3, 9, 5, 6)), np.linspace(-1, 2, 6), np.linspace(1, 2, 6)))
+
+def loss(gamma, sample):
+    return (torch_kernel.normalize(sample[None], gamma, beta, groups=2, axis=3, epsilon=1e-3) ** 3).sum()
+
+each = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0))(gamma, x)
+for sample, gradient in zip(x, each):
+    expected = torch.func.grad(loss)(gamma, sample)
+    np.testing.assert_allclose(gradient, expected, rtol=1e-4, atol=1e-4)
+    leaf = gamma.clone().requires_grad_()
+    (by_autograd,) = torch.autograd.grad(loss(leaf, sample), leaf)
+    np.testing.assert_allclose(expected, by_autograd, rtol=1e-5, atol=1e-5)
+""",
+    )
