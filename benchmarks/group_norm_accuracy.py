@@ -4,7 +4,8 @@
 
 Prints the largest absolute error of each contender on inputs that are hard for float32, and holds it against what is
 promised: at most 1e-5 where the mean is at most 100 deviations (portable kernel) or 10,000 (native kernel), a batch
-that gives what its samples give alone to 1e-6, and nowhere an error larger than Keras'. Exits with 1 where one falls
+that gives what its samples give alone to 1e-6, and nowhere an error larger than Keras' in the same mode
+and than the rounding of a result. Exits with 1 where one falls
 short.
 """
 

@@ -21,9 +21,9 @@ def refuse_native_op() -> None:
         if any(name.startswith("KerasGn>") for name in meta_graph.ops_used_by_graph_def(graph_def)):
             raise ValueError(
                 "This SavedModel would need keras_gn's native op and could not be loaded elsewhere: one of its "
-                "functions was traced in training, or by keras_gn.ops.set_kernel('native'). Save with "
-                "`model.export(...)`, leave training functions out of what is saved, or call "
-                "keras_gn.ops.set_kernel('portable') before the functions are traced."
+                "functions was traced in training, or while set_kernel('native') or KERAS_GN_KERNEL=native asked for "
+                "the op everywhere. Call keras_gn.ops.set_kernel('portable') and trace it anew, as "
+                "`model.export(...)` does by itself, or leave training functions out of what is saved."
             )
         return check_ops(graph_def, *arguments, **options)
 
