@@ -17,9 +17,12 @@ def prepare_native_kernel() -> None:
     Where that fails, says why and goes on with the portable kernel.
 
     Raises:
-        UserError: it fails, and KERAS_GN_KERNEL asks for it.
+        UserError: it fails, and KERAS_GN_KERNEL asks for it; or that variable names no kernel.
     """
-    asked = chosen_kernel()
+    try:
+        asked = chosen_kernel()
+    except ValueError as error:
+        raise UserError(str(error)) from error
     if asked == "portable" or (asked == "auto" and tf.config.get_visible_devices("GPU")):
         return
     try:
