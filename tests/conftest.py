@@ -28,6 +28,16 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def two_replicas():
+    """The strategy of this process on its two logical devices, the one that training uses."""
+    from zoo.training.distribute import make_strategy
+
+    strategy = make_strategy("mirrored")
+    assert strategy.num_replicas_in_sync == 2
+    return strategy
+
+
+@pytest.fixture(scope="session")
 def native_kernel_is_built() -> None:
     """The native kernel, built in the user's cache as train.py does; skips where there is no compiler."""
     from keras_gn.ops import native

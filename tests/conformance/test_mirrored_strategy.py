@@ -2,17 +2,9 @@
 
 import keras
 import numpy as np
-import pytest
 import tensorflow as tf
 
 from conformance.descriptors import LAYERS, each
-
-
-@pytest.fixture(scope="module")
-def strategy():
-    devices = tf.config.list_logical_devices("CPU")
-    assert len(devices) == 2, "tests/conftest.py makes two"
-    return tf.distribute.MirroredStrategy(devices)
 
 
 def run_once(layer, inputs):
@@ -23,26 +15,26 @@ def run_once(layer, inputs):
 
 
 @each(LAYERS)
-def test_replicas_equal_one_device(descriptor, strategy):
+def test_replicas_equal_one_device(descriptor, two_replicas):
     inputs = descriptor.inputs(batch=4)
     layer = descriptor.build()
     outputs, gradients = run_once(layer, inputs)
-    with strategy.scope():
+    with two_replicas.scope():
         mirrored = descriptor.build()
 
-    halves = strategy.experimental_distribute_values_from_function(
+    halves = two_replicas.experimental_distribute_values_from_function(
         lambda context: tf.constant(np.split(inputs, 2)[context.replica_id_in_sync_group])
     )
-    both = strategy.run(tf.function(lambda x: run_once(mirrored, x)), args=(halves,))
-    each_outputs = strategy.experimental_local_results(both[0])
+    both = two_replicas.run(tf.function(lambda x: run_once(mirrored, x)), args=(halves,))
+    each_outputs = two_replicas.experimental_local_results(both[0])
     np.testing.assert_allclose(np.concatenate(each_outputs), outputs, rtol=1e-5, atol=1e-5)
     for gradient, replicas in zip(gradients, both[1], strict=True):
-        total = sum(strategy.experimental_local_results(replicas))
+        total = sum(two_replicas.experimental_local_results(replicas))
         scale = np.abs(gradient).max()
         np.testing.assert_allclose(total / scale, gradient / scale, atol=1e-5)
 
 
-def test_fit_equals_one_device(strategy):
+def test_fit_equals_one_device(two_replicas):
     x = np.random.default_rng(3).normal(size=(16, 6, 6, 3)).astype("float32")
     y = np.arange(16) % 2
 
@@ -59,7 +51,7 @@ def test_fit_equals_one_device(strategy):
         return history, model.get_weights()
 
     history, weights = trained()
-    with strategy.scope():
+    with two_replicas.scope():
         mirrored_history, mirrored_weights = trained()
     np.testing.assert_allclose(mirrored_history, history, rtol=1e-4)
     for mirrored, weight in zip(mirrored_weights, weights, strict=True):

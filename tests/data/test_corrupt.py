@@ -125,15 +125,14 @@ def test_no_image_can_be_decoded(folder, tiny_spec):
         list(file_batches(records, batch_size=2))
 
 
-def test_corrupt_images_under_a_strategy(folder, tiny_spec):
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+def test_corrupt_images_under_a_strategy(folder, tiny_spec, two_replicas):
     skipping = records_of(folder, on_corrupt="skip")
-    distributed = strategy.experimental_distribute_dataset(evaluation_batches(skipping, tiny_spec, batch_size=4))
-    parts = [part.numpy() for _, label in distributed for part in strategy.experimental_local_results(label)]
+    distributed = two_replicas.experimental_distribute_dataset(evaluation_batches(skipping, tiny_spec, batch_size=4))
+    parts = [part.numpy() for _, label in distributed for part in two_replicas.experimental_local_results(label)]
     assert sorted(np.concatenate(parts)) == GOOD
     refusing = evaluation_batches(replace(skipping, on_corrupt="refuse"), tiny_spec, batch_size=4)
     with pytest.raises(UserError, match=r"003_empty\.jpg"), translated_errors():
-        list(strategy.experimental_distribute_dataset(refusing))
+        list(two_replicas.experimental_distribute_dataset(refusing))
 
 
 def test_load_passes_the_choice_on(folder, tiny_spec):

@@ -204,13 +204,11 @@ def test_unknown_augmentation(records, spec):
         training_batches(records, replace(spec, augmentation="shfit"), batch_size=2, seed=0)
 
 
-def test_a_strategy_gets_every_record_once(records, spec):
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-
+def test_a_strategy_gets_every_record_once(records, spec, two_replicas):
     def labels_of(batches: tf.data.Dataset, steps: int) -> list[list[np.ndarray]]:
-        distributed = strategy.experimental_distribute_dataset(batches)
+        distributed = two_replicas.experimental_distribute_dataset(batches)
         return [
-            [part.numpy() for part in strategy.experimental_local_results(label)]
+            [part.numpy() for part in two_replicas.experimental_local_results(label)]
             for _, label in islice(iter(distributed), steps)
         ]
 

@@ -82,6 +82,13 @@ def test_two_replicas_train_as_one(tmp_path, config, task, optimizer):
     assert_close(mirrored, one, rtol=1e-4, atol=1e-5)
 
 
+def test_models_of_other_shapes_train_in_one_process(tmp_path, config, task):
+    config = dataclasses.replace(config, epochs=1, strategy="mirrored")
+    for norm in ("gn:groups=4", "none"):
+        weights = weights_after(config, dataclasses.replace(task, norm=norm), RunFolder(tmp_path / norm))
+        assert all(np.isfinite(value).all() for value in weights)
+
+
 def test_two_replicas_train_in_mixed_precision(tmp_path, config, task):
     config = dataclasses.replace(config, epochs=1, strategy="mirrored", precision="mixed_float16", clip_norm=1.0)
     before = prepare(config, task).model.get_weights()

@@ -1,5 +1,6 @@
 """From the name of a strategy to the devices that train."""
 
+import functools
 import logging
 
 import tensorflow as tf
@@ -19,9 +20,17 @@ def make_strategy(name: str) -> tf.distribute.Strategy:
     several_gpus = len(devices) > 1 and devices[0].device_type == "GPU"
     if name == "mirrored" or (name == "auto" and several_gpus):
         logger.info("strategy mirrored on %s", ", ".join(names))
-        return tf.distribute.MirroredStrategy(names)
+        return _mirrored_strategy(tuple(names))
     logger.info("strategy one on %s", names[0])
     return tf.distribute.OneDeviceStrategy(names[0])
+
+
+@functools.cache
+def _mirrored_strategy(devices: tuple[str, ...]) -> tf.distribute.Strategy:
+    """One strategy a process: each counts its collective operations from the same number, and TensorFlow aborts when
+    two models of different shapes use one number.
+    """
+    return tf.distribute.MirroredStrategy(list(devices))
 
 
 def check_replicas(config: TrainConfig, strategy: tf.distribute.Strategy) -> None:
