@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # `keras_gn` and `zoo` alone are their `__init__.py`.
 ARROWS = """
 keras_gn.typing | keras_gn.callers <- keras_gn.ops <- keras_gn.layers <- keras_gn.convert
-keras_gn.layers <- keras_gn
+keras_gn.layers | keras_gn.convert <- keras_gn
 keras_gn <- zoo.models <- zoo <- zoo.tasks
 zoo.errors | zoo.files <- zoo.data | zoo.models | zoo.metrics
 zoo.data | zoo.models | zoo.metrics <- zoo.tasks <- zoo.training | zoo.export

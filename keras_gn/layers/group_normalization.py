@@ -4,16 +4,17 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
-from keras import activations, constraints, initializers, regularizers
+from keras import activations
 
-from keras_gn.layers.arguments import single_axis, valid_channels_per_group, valid_epsilon, valid_groups
+from keras_gn.layers.arguments import valid_channels_per_group, valid_epsilon, valid_groups
+from keras_gn.layers.channel_parameters import ChannelParameters
 from keras_gn.ops import group_normalize
 from keras_gn.ops.groups import channel_axis, group_count, refuse_single_elements
 from keras_gn.typing import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_gn")
-class GroupNormalization(keras.layers.Layer):
+class GroupNormalization(ChannelParameters):
     """Normalizes each sample over groups of neighbouring channels and all positions.
 
         y = activation(gamma * (x - mean) / sqrt(variance + epsilon) + beta)
@@ -77,23 +78,22 @@ class GroupNormalization(keras.layers.Layer):
         gamma_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        self.supports_masking = True
-        # A float16 input would overflow before the statistics are taken in float32.
-        self.autocast = False
+        super().__init__(
+            axis,
+            center=center,
+            scale=scale,
+            beta_initializer=beta_initializer,
+            gamma_initializer=gamma_initializer,
+            beta_regularizer=beta_regularizer,
+            gamma_regularizer=gamma_regularizer,
+            beta_constraint=beta_constraint,
+            gamma_constraint=gamma_constraint,
+            **kwargs,
+        )
         self.groups = valid_groups(groups)
         self.channels_per_group = valid_channels_per_group(channels_per_group)
-        self.axis = single_axis(axis)
         self.epsilon = valid_epsilon(epsilon)
-        self.center = bool(center)
-        self.scale = bool(scale)
         self.activation = activations.get(activation)
-        self.beta_initializer = initializers.get(beta_initializer)
-        self.gamma_initializer = initializers.get(gamma_initializer)
-        self.beta_regularizer = regularizers.get(beta_regularizer)
-        self.gamma_regularizer = regularizers.get(gamma_regularizer)
-        self.beta_constraint = constraints.get(beta_constraint)
-        self.gamma_constraint = constraints.get(gamma_constraint)
 
     def build(self, input_shape: Shape) -> None:
         input_shape = tuple(input_shape)
@@ -102,21 +102,7 @@ class GroupNormalization(keras.layers.Layer):
             input_shape, self.axis, groups=self.groups, channels_per_group=self.channels_per_group
         )
         refuse_single_elements(input_shape, axis, group_count=self._group_count)
-        channels = input_shape[axis]
-        self.input_spec = keras.layers.InputSpec(ndim=len(input_shape), axes={axis: channels})
-        self.gamma = self._add_parameter("gamma", channels) if self.scale else None
-        self.beta = self._add_parameter("beta", channels) if self.center else None
         super().build(input_shape)
-
-    def _add_parameter(self, name: str, channels: int | None) -> Any:
-        return self.add_weight(
-            shape=(channels,),
-            name=name,
-            initializer=getattr(self, f"{name}_initializer"),
-            regularizer=getattr(self, f"{name}_regularizer"),
-            constraint=getattr(self, f"{name}_constraint"),
-            autocast=False,
-        )
 
     def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None) -> Tensor:
         del training, mask  # accepted because models that were built with BatchNormalization pass them
@@ -133,24 +119,11 @@ class GroupNormalization(keras.layers.Layer):
         )
         return keras.ops.cast(y, self.compute_dtype)
 
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        channel_axis(self.axis, tuple(input_shape))
-        return input_shape
-
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "groups": self.groups,
-            "axis": self.axis,
             "epsilon": self.epsilon,
-            "center": self.center,
-            "scale": self.scale,
             "channels_per_group": self.channels_per_group,
             "activation": activations.serialize(self.activation),
-            "beta_initializer": initializers.serialize(self.beta_initializer),
-            "gamma_initializer": initializers.serialize(self.gamma_initializer),
-            "beta_regularizer": regularizers.serialize(self.beta_regularizer),
-            "gamma_regularizer": regularizers.serialize(self.gamma_regularizer),
-            "beta_constraint": constraints.serialize(self.beta_constraint),
-            "gamma_constraint": constraints.serialize(self.gamma_constraint),
         }

@@ -62,6 +62,20 @@ def _normalization(name, layer, settings, input_shape, *, groups):
     return Descriptor(name, layer, settings, input_shape, expected, axis, dynamic)
 
 
+def _affine(name, settings, input_shape):
+    axis = settings.get("axis", -1)
+    axis = axis[0] if isinstance(axis, list) else axis
+
+    def expected(inputs, weights):
+        weights = list(weights)
+        gamma = weights.pop(0) if settings.get("scale", True) else 1.0
+        beta = weights.pop(0) if settings.get("center", True) else 0.0
+        return np.moveaxis(np.moveaxis(np.asarray(inputs, "float64"), axis, -1) * gamma + beta, -1, axis)
+
+    dynamic = tuple(index for index in range(1, len(input_shape)) if index != axis % len(input_shape))
+    return Descriptor(name, layers.ChannelAffine, settings, input_shape, expected, axis, dynamic)
+
+
 def _convolution(name, layer, settings, input_shape):
     def expected(inputs, weights):
         kernel = reference.standardize_weight(weights[0], epsilon=settings.get("standardize_epsilon", 1e-10))
@@ -104,6 +118,14 @@ NORMALIZATIONS = [
     _normalization("in_rank4", _IN, {"epsilon": 1e-5}, (2, 6, 5, 4), groups=-1),
     _normalization("in_rank5", _IN, {"activation": "relu"}, (2, 3, 4, 5, 3), groups=-1),
     _normalization("in_channels_first", _IN, {"axis": 1, "scale": False}, (2, 3, 6, 5), groups=-1),
+    # A batch normalization with fixed statistics: no statistics of its own, and every other property.
+    _affine("affine_rank2", {}, (4, 12)),
+    _affine("affine_rank3_no_scale", {"scale": False}, (4, 7, 8)),
+    _affine("affine_rank4", {}, (2, 6, 5, 8)),
+    _affine("affine_channels_first", {"axis": 1}, (2, 8, 5, 6)),
+    # ops.add on TensorFlow would add this beta along the last axis.
+    _affine("affine_channels_first_square", {"axis": 1}, (2, 6, 6, 6)),
+    _affine("affine_rank5_list_axis", {"axis": [2], "center": False}, (2, 3, 4, 5, 2)),
 ]
 
 # `filters` is never the output's width: Keras' channels-first convolution (seen in 3.15, on TensorFlow)

@@ -1,0 +1,144 @@
+"""Fits each converted layer to what its batch normalization put out, on a few batches of data."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_gn.convert.swap import Swap
+from keras_gn.convert.transfer import Affine
+from keras_gn.ops import group_normalize
+from keras_gn.typing import Tensor
+
+# The first pass brings the layers near; in the second one each sees inputs from layers that are corrected already.
+_PASSES = 2
+# Below this variance a normalized channel says nothing about its output: its gamma stays.
+_LEAST_VARIANCE = 1e-6
+
+
+@dataclass
+class ChannelSums:
+    """Running means of z, y, z^2, y^2 and z y per channel, `[C]` in float64, of normalized values z and targets y."""
+
+    count: int = 0
+    means: np.ndarray = field(default_factory=lambda: np.zeros((5, 1)))
+
+    def add(self, z: Tensor, y: Tensor, *, axis: int) -> None:
+        """Adds a batch of values, whose channels are at `axis`."""
+        axes = [index for index in range(len(z.shape)) if index != axis % len(z.shape)]
+        means = [ops.convert_to_numpy(ops.mean(value, axis=axes)) for value in (z, y, z * z, y * y, z * y)]
+        size = int(np.prod([z.shape[index] for index in axes]))
+        self.count += size
+        self.means = self.means + (np.asarray(means, "float64") - self.means) * (size / self.count)
+
+    def fit(self, start: Affine) -> Affine:
+        """The gamma and beta of least squares, y = gamma z + beta; gamma of `start` where z hardly varies."""
+        z, y, zz, _, zy = self.means
+        variance = zz - z * z
+        enough = variance > _LEAST_VARIANCE
+        gamma = np.where(enough, (zy - z * y) / np.where(enough, variance, 1.0), start.gamma)
+        return Affine(gamma=gamma, beta=y - gamma * z)
+
+    def relative_error(self, affine: Affine) -> float:
+        """The root of mean((gamma z + beta - y)^2) over the deviation of y."""
+        z, y, zz, yy, zy = self.means
+        gamma, beta = affine.gamma, affine.beta
+        squares = gamma**2 * zz + beta**2 + yy + 2 * (gamma * beta * z - gamma * zy - beta * y)
+        return float(np.sqrt(max(squares.mean(), 0.0) / max((yy - y * y).mean(), 1e-30)))
+
+
+class LayerFit:
+    """One layer's part: what the batch normalization put out for the present batch, the sums, and the fit so far.
+
+    Args:
+        swap: The layer, and what it has become.
+        affine: The gamma and beta to start from.
+    """
+
+    def __init__(self, swap: Swap, affine: Affine) -> None:
+        self.swap = swap
+        self.affine = affine
+        self.sums = ChannelSums()
+        self._targets: list[Tensor] = []
+
+    @property
+    def error(self) -> float | None:
+        """The relative error over the last pass; None if no data came by."""
+        return self.sums.relative_error(self.affine) if self.sums.count else None
+
+    def watch_original(self) -> None:
+        """Makes the layer the batch normalization, and keeps what it puts out."""
+        self.swap.to_original()
+        self._targets.clear()
+        layer = self.swap.layer
+        call = layer.call
+
+        def call_and_keep(inputs: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+            outputs = call(inputs, *args, **kwargs)
+            if _has_values(outputs):
+                # Without its gradient, for which torch would keep the activations of all layers.
+                self._targets.append(ops.stop_gradient(outputs))
+            return outputs
+
+        vars(layer)["call"] = call_and_keep
+
+    def watch_replacement(self) -> None:
+        """Makes the layer its replacement, which learns from each call and corrects itself at once."""
+        self.swap.to_replacement()
+        layer = self.swap.layer
+        call = layer.call
+
+        def call_and_learn(inputs: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+            if not self._targets:  # inside of a graph, such as a loop over time
+                return call(inputs, *args, **kwargs)
+            return self._learn(inputs, self._targets.pop(0))
+
+        vars(layer)["call"] = call_and_learn
+
+    def _learn(self, inputs: Tensor, target: Tensor) -> Tensor:
+        layer = self.swap.layer
+        wide = ops.cast(ops.stop_gradient(inputs), "float32")
+        z = group_normalize(wide, groups=layer.groups, axis=layer.axis, epsilon=layer.epsilon)
+        self.sums.add(z, ops.cast(target, "float32"), axis=layer.axis)
+        self.affine = self.sums.fit(self.affine)
+        shape = [-1 if index == layer.axis % len(z.shape) else 1 for index in range(len(z.shape))]
+        gamma, beta = (ops.reshape(ops.cast(v, "float32"), shape) for v in (self.affine.gamma, self.affine.beta))
+        return ops.cast(z * gamma + beta, target.dtype)
+
+
+def calibrate(model: keras.Model, fits: Sequence[LayerFit], batches: Sequence[Any], *, verbose: bool = False) -> None:
+    """Fits each layer's gamma and beta by least squares to the batch normalization's outputs on the same data.
+
+    For each batch, the model runs with batch normalization, whose outputs are kept, and then with its replacements.
+    Each of these updates its per-channel sums, solves for gamma and beta, and hands the corrected output on: so
+    the layers are fitted in the order in which data reaches them, to inputs that are corrected already, and no
+    more than one batch of activations is ever kept, whatever the depth.
+
+    Leaves the model with its replacements, and the results in `fits`; sets no weights.
+    """
+    progress = keras.utils.Progbar(_PASSES * len(batches), verbose=int(verbose), unit_name="batch")
+    for _ in range(_PASSES):
+        for fit in fits:
+            fit.sums = ChannelSums()
+        for batch in batches:
+            for fit in fits:
+                fit.watch_original()
+            model(batch, training=False)
+            for fit in fits:
+                fit.watch_replacement()
+            model(batch, training=False)
+            progress.add(1)
+    for fit in fits:
+        fit.swap.to_replacement()
+
+
+def _has_values(tensor: Tensor) -> bool:
+    """Whether a tensor is computed, rather than a place in a graph that is being traced."""
+    try:
+        ops.convert_to_numpy(tensor)
+    except Exception:  # noqa: BLE001 (each backend raises its own)
+        return False
+    return True

@@ -1,0 +1,155 @@
+"""The conversion of a model, whole: plan, copy, rewrite, calibrate, report."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import keras
+
+from keras_gn.convert.calibrate import LayerFit, calibrate
+from keras_gn.convert.calibration_data import read_calibration_data
+from keras_gn.convert.compilation import carry_compilation, renew_compilation
+from keras_gn.convert.copying import copy_model
+from keras_gn.convert.errors import ConversionError
+from keras_gn.convert.groups import EachChannel, GroupsArgument, GroupsPolicy, Policy
+from keras_gn.convert.plan import Kept, LayerFilter, LayerPlan, make_plan
+from keras_gn.convert.report import ConversionReport, ReportRow, remember
+from keras_gn.convert.rewrite import Rewritten, rewritten, set_affine
+from keras_gn.convert.targets import FROZEN_AFFINE, GROUP_NORM, Target
+from keras_gn.convert.tree import find_layers
+from keras_gn.layers import GroupNormalization
+
+_TARGETS = ("group_norm", "instance_norm", "layer_norm", "frozen_affine")
+_WEIGHTS = ("statistics", "copy", "reset")
+
+
+def convert_norm(
+    model: keras.Model,
+    to: str = "group_norm",
+    *,
+    groups: GroupsArgument = "auto",
+    channels_per_group: int | None = None,
+    weights: str = "statistics",
+    calibration_data: Any = None,
+    layer_filter: LayerFilter | None = None,
+    inplace: bool = False,
+    verbose: bool = False,
+) -> keras.Model:
+    """A copy of a trained model in which another layer takes the place of each BatchNormalization.
+
+    | `to` | layer | function at inference |
+    |---|---|---|
+    | group_norm | GroupNormalization, as `keras_gn.convert_bn_to_gn` | kept nearly |
+    | layer_norm | GroupNormalization of one group | kept nearly |
+    | instance_norm | GroupNormalization of one group a channel | kept on large maps at best |
+    | frozen_affine | ChannelAffine, not trainable, with the statistics folded in | kept exactly |
+
+    Args:
+        model: A built Keras model.
+        to: The kind of layer, as above.
+        groups, channels_per_group: As of `convert_bn_to_gn`; for "group_norm" alone.
+        weights, calibration_data, layer_filter, inplace, verbose: As of `convert_bn_to_gn`. "frozen_affine" is
+            exact: it takes neither other weights nor data.
+
+    Returns:
+        The converted model: a new one, or `model` itself with `inplace=True`.
+
+    Raises:
+        TypeError, ValueError: As `convert_bn_to_gn`; and if `to` is unknown, or doesn't go with other arguments.
+
+    >>> import numpy as np
+    >>> model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3), keras.layers.BatchNormalization()])
+    >>> x = np.ones((1, 8, 8, 3), "float32")
+    >>> frozen = convert_norm(model, "frozen_affine")
+    >>> bool(np.allclose(frozen(x), model(x), atol=1e-6))
+    True
+    """
+    policy, target = _policy_and_target(to, groups, channels_per_group)
+    _check_arguments(model, weights=weights, calibration_data=calibration_data, target=target)
+    plans = make_plan(model, policy, layer_filter=layer_filter)
+    nothing = () if plans else (_nothing_to_convert(model),)
+    batches = [] if calibration_data is None else read_calibration_data(calibration_data, model)
+    converted = model if inplace else copy_model(model)
+    if not inplace:
+        layers = find_layers(converted, keras.layers.BatchNormalization)
+        plans = tuple(replace(plan, layer=layers[plan.path]) for plan in plans)
+    with rewritten(converted, plans, target, weights=weights) as entries:
+        errors = _calibrate(converted, entries, batches, verbose=verbose)
+    compiled = renew_compilation(model) if inplace else carry_compilation(model, converted)
+    rows = tuple(_row(plan, errors.get(plan.path), weights=weights) for plan in plans)
+    remember(converted, ConversionReport(rows=rows, notes=(*nothing, *compiled)))
+    return converted
+
+
+def _policy_and_target(to: str, groups: GroupsArgument, channels_per_group: int | None) -> tuple[Policy, Target]:
+    if to not in _TARGETS:
+        raise ValueError(f"`to` must be one of {', '.join(map(repr, _TARGETS))}. Received: to={to!r}")
+    policy = GroupsPolicy(groups=groups, channels_per_group=channels_per_group)
+    if to == "group_norm":
+        return policy, GROUP_NORM
+    if policy != GroupsPolicy():
+        raise ValueError(
+            f"`groups` and `channels_per_group` go with to='group_norm' only. Received: to={to!r}, groups={groups!r}, "
+            f"channels_per_group={channels_per_group!r}"
+        )
+    if to == "frozen_affine":
+        return EachChannel(), FROZEN_AFFINE
+    return GroupsPolicy(groups=1 if to == "layer_norm" else -1), GROUP_NORM
+
+
+def _check_arguments(model: Any, *, weights: str, calibration_data: Any, target: Target) -> None:
+    if not isinstance(model, keras.Model):
+        raise TypeError(
+            "`model` must be a keras.Model (of Keras 3). "
+            f"Received: model={model!r} of type {type(model).__module__}.{type(model).__name__}. Load a saved one by "
+            "keras.models.load_model first; models of other libraries and of tf_keras can't be converted."
+        )
+    if weights not in _WEIGHTS:
+        raise ValueError(f"`weights` must be one of {', '.join(map(repr, _WEIGHTS))}. Received: weights={weights!r}")
+    if target.exact and (weights != "statistics" or calibration_data is not None):
+        raise ValueError(
+            "A frozen affine map keeps the function exactly by weights='statistics', and no data can better it. "
+            f"Received: weights={weights!r} and calibration_data {'not ' * (calibration_data is not None)}None"
+        )
+
+
+def _nothing_to_convert(model: keras.Model) -> str:
+    """A note, for a model that has been converted already.
+
+    Raises:
+        ConversionError: If it has no normalization of ours either.
+    """
+    converted = find_layers(model, GroupNormalization)
+    if not converted:
+        raise ConversionError(
+            f"There is nothing to convert: no keras.layers.BatchNormalization was found in the model. "
+            f"Received: '{model.name}' with {len(model.layers)} layers. Was it converted or folded before it was saved?"
+        )
+    return f"There was nothing to convert: the model has {len(converted)} GroupNormalization layers already."
+
+
+def _calibrate(
+    model: keras.Model, entries: Sequence[Rewritten], batches: Sequence[Any], *, verbose: bool
+) -> dict[str, float]:
+    """Fits the layers to the data, if there is any; the relative error of each layer that the data reached."""
+    if not batches:
+        return {}
+    fits = {entry.plan.path: LayerFit(entry.swap, entry.affine) for entry in entries}
+    calibrate(model, list(fits.values()), batches, verbose=verbose)
+    for fit in fits.values():
+        set_affine(fit.swap.layer, fit.affine)
+    return {path: fit.error for path, fit in fits.items() if fit.error is not None}
+
+
+def _row(plan: LayerPlan | Kept, error: float | None, *, weights: str) -> ReportRow:
+    if isinstance(plan, Kept):
+        return ReportRow(path=plan.path, channels=None, groups=None, epsilon=None, weights="kept", reason=plan.reason)
+    return ReportRow(
+        path=plan.path,
+        channels=plan.channels,
+        groups=plan.groups,
+        epsilon=plan.epsilon,
+        weights=weights if error is None else "calibrated",
+        reason=plan.reason,
+        error=error,
+    )
