@@ -19,7 +19,7 @@ from pathlib import Path
 
 import keras
 from checks import Check, report_checks
-from convert_accuracy_cells import FULL, QUICK, Cells, Subject, read_cells
+from convert_accuracy_cells import FULL, GROUPINGS, MODES, QUICK, Cells, Subject, read_cells
 from convert_accuracy_report import accuracy_checks, model_table
 from convert_models import QUICK_RECIPES, RECIPES, train_missing
 from machine import describe_machine
@@ -36,6 +36,8 @@ def parse_arguments() -> argparse.Namespace:
         "--models-dir", type=Path, default=Path("runs/convert_models"), help="of the trained models (%(default)s)"
     )
     parser.add_argument("--models", nargs="+", choices=RECIPES, help="these only")
+    parser.add_argument("--groupings", nargs="+", choices=GROUPINGS, default=list(GROUPINGS), help="these only")
+    parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES), help="these only")
     parser.add_argument("--quick", action="store_true", help="a tiny model, few images and hardly any steps")
     parser.add_argument("--json", type=Path, help="write the figures to this file, and go on from those in it")
     arguments = parser.parse_args()
@@ -43,20 +45,29 @@ def parse_arguments() -> argparse.Namespace:
     return arguments
 
 
-def measure(subjects: Sequence[Subject], known: Cells, *, keep: Callable[[Cells], None]) -> list[str]:
+def measure(
+    subjects: Sequence[Subject],
+    known: Cells,
+    *,
+    groupings: Sequence[str],
+    modes: Sequence[str],
+    keep: Callable[[Cells], None],
+) -> list[str]:
     """Adds what is missing to the known cells, prints a table a model, and returns why some can't be measured.
 
     Args:
         subjects: The models.
         known: The cells of an earlier run, by their keys; it grows.
+        groupings, modes: What to measure of each.
         keep: Called with `known` after every new cell.
     """
     problems = []
     # `disable=None`: no bar where the output is no terminal.
-    bar = tqdm(total=sum(len(subject.missing(known)) for subject in subjects), unit=" cells", disable=None)
+    missing = {subject: subject.missing(known, groupings, modes) for subject in subjects}
+    bar = tqdm(total=sum(map(len, missing.values())), unit=" cells", disable=None)
     with bar:
         for subject in subjects:
-            for grouping, mode in subject.missing(known):
+            for grouping, mode in missing[subject]:
                 bar.set_description(f"{subject.name}, {grouping or 'batch normalization'}, {mode or 'as it is'}")
                 try:
                     cell = subject.measure(grouping, mode)
@@ -93,7 +104,7 @@ def main() -> int:
             if cell.fingerprint in current or cell.model not in arguments.models
         }
         sys.stdout.write("Test accuracy, % (and % of that with batch normalization)\n\n")
-        problems = measure(subjects, known, keep=keep)
+        problems = measure(subjects, known, groupings=arguments.groupings, modes=arguments.modes, keep=keep)
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -91,9 +92,11 @@ class Subject:
         """Those of the known ones that are its own."""
         return [cell for cell in known.values() if cell.fingerprint == self.fingerprint]
 
-    def missing(self, known: Cells) -> list[tuple[str | None, str | None]]:
-        """The (grouping, mode) that aren't among the known ones."""
-        cells = [(None, None), *((grouping, mode) for grouping in GROUPINGS for mode in MODES)]
+    def missing(
+        self, known: Cells, groupings: Sequence[str], modes: Sequence[str]
+    ) -> list[tuple[str | None, str | None]]:
+        """The (grouping, mode) of these that aren't among the known ones, and the model as it is."""
+        cells = [(None, None), *((grouping, mode) for grouping in groupings for mode in modes)]
         return [cell for cell in cells if (self.name, *cell, self.fingerprint) not in known]
 
     def measure(self, grouping: str | None, mode: str | None) -> Cell:

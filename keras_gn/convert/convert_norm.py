@@ -1,6 +1,6 @@
 """The conversion of a model, whole: plan, copy, rewrite, calibrate, report."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,15 +9,15 @@ import keras
 from keras_gn.convert.calibrate import LayerFit, calibrate
 from keras_gn.convert.calibration_data import read_calibration_data
 from keras_gn.convert.compilation import carry_compilation, renew_compilation
-from keras_gn.convert.copying import copy_model
+from keras_gn.convert.copying import copy_model, note_on_code
 from keras_gn.convert.errors import ConversionError
 from keras_gn.convert.groups import EachChannel, GroupsArgument, GroupsPolicy, Policy
 from keras_gn.convert.plan import Kept, LayerFilter, LayerPlan, make_plan
-from keras_gn.convert.report import ConversionReport, ReportRow, remember
+from keras_gn.convert.report import ConversionReport, ReportRow, remember, remember_first
 from keras_gn.convert.rewrite import Rewritten, rewritten, set_affine
 from keras_gn.convert.targets import FROZEN_AFFINE, GROUP_NORM, Target
 from keras_gn.convert.tree import find_layers
-from keras_gn.layers import GroupNormalization
+from keras_gn.layers import ChannelAffine, GroupNormalization
 
 _TARGETS = ("group_norm", "instance_norm", "layer_norm", "frozen_affine")
 _WEIGHTS = ("statistics", "copy", "reset")
@@ -66,18 +66,22 @@ def convert_norm(
     """
     policy, target = _policy_and_target(to, groups, channels_per_group)
     _check_arguments(model, weights=weights, calibration_data=calibration_data, target=target)
-    plans = make_plan(model, policy, layer_filter=layer_filter)
-    nothing = () if plans else (_nothing_to_convert(model),)
+    if layer_filter is not None and not callable(layer_filter):
+        raise TypeError(f"`layer_filter` must be a function of a layer. Received: layer_filter={layer_filter!r}")
+    layers = find_layers(model, keras.layers.Layer)
+    plans = make_plan(model, layers, policy, layer_filter=layer_filter)
+    if not plans:
+        return _already_converted(model, layers)
     batches = [] if calibration_data is None else read_calibration_data(calibration_data, model)
-    converted = model if inplace else copy_model(model)
-    if not inplace:
-        layers = find_layers(converted, keras.layers.BatchNormalization)
-        plans = tuple(replace(plan, layer=layers[plan.path]) for plan in plans)
+    converted, targets = (model, list(layers.values())) if inplace else copy_model(model, layers)
+    target_of = dict(zip(layers, targets, strict=True))
+    plans = tuple(replace(plan, layer=target_of[plan.path]) for plan in plans)
     with rewritten(converted, plans, target, weights=weights) as entries:
         errors = _calibrate(converted, entries, batches, verbose=verbose)
-    compiled = renew_compilation(model) if inplace else carry_compilation(model, converted)
+    notes = renew_compilation(model) if inplace else carry_compilation(model, converted)
+    notes += note_on_code(converted, targets, {plan.path: plan.layer.name for plan in plans})
     rows = tuple(_row(plan, errors.get(plan.path), weights=weights) for plan in plans)
-    remember(converted, ConversionReport(rows=rows, notes=(*nothing, *compiled)))
+    remember(converted, ConversionReport(rows=rows, notes=notes))
     return converted
 
 
@@ -113,19 +117,21 @@ def _check_arguments(model: Any, *, weights: str, calibration_data: Any, target:
         )
 
 
-def _nothing_to_convert(model: keras.Model) -> str:
-    """A note, for a model that has been converted already.
+def _already_converted(model: keras.Model, layers: Mapping[str, keras.Layer]) -> keras.Model:
+    """The model, with a report if it has none.
 
     Raises:
         ConversionError: If it has no normalization of ours either.
     """
-    converted = find_layers(model, GroupNormalization)
-    if not converted:
+    norms = [layer for layer in layers.values() if isinstance(layer, GroupNormalization | ChannelAffine)]
+    if not norms:
         raise ConversionError(
-            f"There is nothing to convert: no keras.layers.BatchNormalization was found in the model. "
-            f"Received: '{model.name}' with {len(model.layers)} layers. Was it converted or folded before it was saved?"
+            "There is nothing to convert: no keras.layers.BatchNormalization was found in the model. "
+            f"Received: '{model.name}' with {len(layers) - 1} layers. Was it converted or folded before it was saved?"
         )
-    return f"There was nothing to convert: the model has {len(converted)} GroupNormalization layers already."
+    note = f"There was nothing to convert: the model has {len(norms)} layers of this package already."
+    remember_first(model, ConversionReport(rows=(), notes=(note,)))
+    return model
 
 
 def _calibrate(

@@ -1,7 +1,9 @@
 """A faithful copy of a model, by Keras' own serialization."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
+from itertools import takewhile
 from typing import Any
 
 import keras
@@ -15,26 +17,31 @@ except ImportError:  # A future Keras: the check of the copy's layers then refus
     ObjectSharingScope = nullcontext
 
 
-def copy_model(model: keras.Model) -> keras.Model:
-    """A copy of `model` that shares nothing with it, not compiled, with equal weights.
+def copy_model(model: keras.Model, layers: Mapping[str, keras.Layer]) -> tuple[keras.Model, list[keras.Layer]]:
+    """A copy of `model` that shares nothing with it, not compiled, with equal weights, names and trainable flags.
+
+    Args:
+        model: The model.
+        layers: All its layers, as `find_layers` finds them.
+
+    Returns:
+        The copy, and all its layers in the same order.
 
     Raises:
         ConversionError: If the model can't be serialized, or if what comes back isn't the same model.
     """
-    layers = find_layers(model, keras.layers.Layer)
-    classes = {type(layer).__name__: type(layer) for layer in layers.values()}
     try:
-        with keras.saving.custom_object_scope(_users_own(classes)):
+        with keras.saving.custom_object_scope(_users_own(layers.values())):
             copied = _serialized_and_back(model)
-        _check_same_layers(layers, find_layers(copied, keras.layers.Layer))
-        _copy_weights(model, copied)
+        targets = _matching(layers, list(find_layers(copied, keras.layers.Layer).values()))
+        _copy_weights(_variables(model), _variables(copied))
     except Exception as error:  # whatever the user's own layers raise from their serialization
         raise ConversionError(
             f"The model '{model.name}' can't be copied by Keras' serialization, which a conversion that leaves the "
             f"original alone needs. Received: {type(error).__name__}: {error}. Give these layers a `get_config` that "
             "returns all arguments of `__init__`, or convert the model itself with inplace=True."
         ) from error
-    return copied
+    return copied, targets
 
 
 def _serialized_and_back(model: keras.Model) -> keras.Model:
@@ -60,23 +67,25 @@ def _mark_shared(model: keras.Model, config: dict[str, Any]) -> None:
             entry["shared_object_id"] = id(member)
 
 
-def _users_own(classes: Mapping[str, type]) -> dict[str, type]:
-    return {name: cls for name, cls in classes.items() if cls.__module__.split(".")[0] != "keras"}
+def _users_own(layers: Iterable[keras.Layer]) -> dict[str, type]:
+    classes = {type(layer) for layer in layers}
+    return {cls.__name__: cls for cls in classes if cls.__module__.split(".")[0] not in {"keras", "keras_gn"}}
 
 
-def _check_same_layers(layers: Mapping[str, keras.Layer], copied: Mapping[str, keras.Layer]) -> None:
-    def described(found: Mapping[str, keras.Layer]) -> dict[str, type]:
-        return {path: type(layer) for path, layer in found.items()}
+def _matching(layers: Mapping[str, keras.Layer], targets: list[keras.Layer]) -> list[keras.Layer]:
+    """The layers of the copy, with the names and trainable flags of those in the same places of the model."""
+    types = [[type(layer) for layer in found] for found in (layers.values(), targets)]
+    if types[0] != types[1]:
+        same = sum(1 for _ in takewhile(lambda pair: pair[0] is pair[1], zip(*types, strict=False)))
+        raise ConversionError(f"the copy differs from the model at '{[*layers, 'its end'][same]}'")
+    for layer, target in zip(layers.values(), targets, strict=True):
+        target.name = layer.name  # where the user's code leaves it to Keras, which counts on
+        if target.trainable != layer.trainable:
+            target.trainable = layer.trainable  # and of the layers inside, whose turn comes after
+    return targets
 
-    if described(layers) != described(copied):
-        different = sorted(set(described(layers).items()) ^ set(described(copied).items()), key=str)
-        paths = ", ".join(dict.fromkeys(path for path, _ in different[:6]))
-        raise ConversionError(f"the copy differs from the model at {paths}")
 
-
-def _copy_weights(model: keras.Model, copied: keras.Model) -> None:
-    """Copies every weight by its place among the weights, and the trainable flags by layer."""
-    sources, targets = _variables(model), _variables(copied)
+def _copy_weights(sources: Sequence[Any], targets: Sequence[Any]) -> None:
     shapes = [[tuple(variable.shape) for variable in variables] for variables in (sources, targets)]
     if shapes[0] != shapes[1]:
         raise ConversionError(f"the copy has {len(targets)} weights of other shapes than the model's {len(sources)}")
@@ -89,3 +98,28 @@ def _copy_weights(model: keras.Model, copied: keras.Model) -> None:
 def _variables(model: keras.Model) -> list[Any]:
     metrics = {id(variable) for metric in model.metrics for variable in metric.variables}
     return [variable for variable in model.variables if id(variable) not in metrics]
+
+
+def note_on_code(model: keras.Model, layers: Iterable[keras.Layer], paths: Mapping[str, str]) -> tuple[str, ...]:
+    """A note, if some layers don't come from the model's config, but from the code of the user's own layers.
+
+    Args:
+        model: A converted model.
+        layers: All its layers.
+        paths: The names of the converted layers by their paths.
+    """
+    if not _users_own(layers):
+        return ()
+    try:
+        config = json.dumps(keras.saving.serialize_keras_object(model), default=str)
+    except Exception:  # noqa: BLE001 (as above; such a model can't be saved whole anyway)
+        return ()
+    made = [path for path, name in paths.items() if f'"name": {json.dumps(name)}' not in config]
+    if not made:
+        return ()
+    return (
+        f"Made by the code of your own layers: {', '.join(made[:3])}{' ...' * (len(made) > 3)}. That code makes batch "
+        "normalization again when Keras loads the converted model from a .keras file, which then fails. Export a "
+        "SavedModel; or keep the original and `converted.save_weights(file)`, and later convert the original in the "
+        "same way and call `load_weights(file)`.",
+    )

@@ -1,14 +1,13 @@
 """Which layers of a model are converted, and how; changes nothing."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import keras
 
 from keras_gn.convert.errors import ConversionError
 from keras_gn.convert.groups import Policy
-from keras_gn.convert.tree import find_layers
 from keras_gn.layers.arguments import single_axis
 
 LayerFilter = Callable[[keras.layers.Layer], bool]
@@ -38,16 +37,21 @@ class Kept:
 Plan = tuple[LayerPlan | Kept, ...]
 
 
-def make_plan(model: keras.Model, policy: Policy, *, layer_filter: LayerFilter | None) -> Plan:
-    """What happens to each BatchNormalization of the model, in the model's order.
+def make_plan(
+    model: keras.Model, layers: Mapping[str, keras.Layer], policy: Policy, *, layer_filter: LayerFilter | None
+) -> Plan:
+    """What happens to each BatchNormalization among `layers`, all layers of the model by their paths.
 
     Raises:
         ConversionError: If the model isn't built or is quantized, or if the policy can't serve a layer.
     """
     _refuse_unbuilt(model)
-    _refuse_quantized(model)
-    layers = find_layers(model, keras.layers.BatchNormalization)
-    return tuple(_plan_layer(path, layer, policy, layer_filter) for path, layer in layers.items())
+    _refuse_quantized(model, layers)
+    return tuple(
+        _plan_layer(path, layer, policy, layer_filter)
+        for path, layer in layers.items()
+        if isinstance(layer, keras.layers.BatchNormalization)
+    )
 
 
 def _plan_layer(
@@ -82,8 +86,7 @@ def _refuse_unbuilt(model: keras.Model) -> None:
         )
 
 
-def _refuse_quantized(model: keras.Model) -> None:
-    layers = find_layers(model, keras.layers.Layer)
+def _refuse_quantized(model: keras.Model, layers: Mapping[str, keras.Layer]) -> None:
     quantized = [path for path, layer in layers.items() if getattr(layer, "quantization_mode", None)]
     if quantized:
         raise ConversionError(

@@ -129,6 +129,11 @@ def remember(model: keras.Model, report: ConversionReport) -> None:
     _REPORTS[model] = report
 
 
+def remember_first(model: keras.Model, report: ConversionReport) -> None:
+    """The same, unless the model has a report already."""
+    _REPORTS.setdefault(model, report)
+
+
 def conversion_report(model: keras.Model) -> ConversionReport:
     """What the conversion that made `model` did with each of its BatchNormalization layers.
 

@@ -12,7 +12,10 @@ import keras
 Named = tuple[str, Any]
 
 # Where the objects of these packages keep what they keep is known: in layers and containers.
-_LIBRARIES = {"keras", "numpy", "tensorflow", "jax", "jaxlib", "torch", *sys.stdlib_module_names} - {"__main__"}
+_LIBRARIES = {"keras", "numpy", "tensorflow", "jax", "jaxlib", "torch", *sys.stdlib_module_names} - {
+    "__main__",
+    "types",
+}
 _LEAVES = (str, bytes, int, float, complex, type, types.ModuleType, keras.KerasTensor, keras.Variable)
 # What a model was compiled with is not part of it.
 _COMPILED = (keras.Loss, keras.Metric, keras.Optimizer)
@@ -78,8 +81,8 @@ def _held_by_function(function: types.FunctionType) -> Iterator[Named]:
 
 
 def members_of(model: keras.Model) -> list[keras.Operation]:
-    """The layers and other operations that a model's graph or list consists of, in its order."""
-    return list(getattr(model, "operations", None) or model.layers)
+    """What the graph or the list of a functional or sequential model consists of, in its order; else nothing."""
+    return model.layers if isinstance(model, keras.Sequential) else getattr(model, "operations", [])
 
 
 def _held_by_operation(operation: keras.Operation) -> Iterator[Named]:
