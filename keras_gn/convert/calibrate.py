@@ -78,7 +78,7 @@ class LayerFit:
 
         def call_and_keep(inputs: Tensor, *args: Any, **kwargs: Any) -> Tensor:
             outputs = call(inputs, *args, **kwargs)
-            if _has_values(outputs):
+            if has_values(outputs):
                 # Without its gradient, for which torch would keep the activations of all layers.
                 self._targets.append(ops.stop_gradient(outputs))
             return outputs
@@ -135,7 +135,7 @@ def calibrate(model: keras.Model, fits: Sequence[LayerFit], batches: Sequence[An
         fit.swap.to_replacement()
 
 
-def _has_values(tensor: Tensor) -> bool:
+def has_values(tensor: Tensor) -> bool:
     """Whether a tensor is computed, rather than a place in a graph that is being traced."""
     try:
         ops.convert_to_numpy(tensor)

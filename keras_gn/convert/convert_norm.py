@@ -8,6 +8,7 @@ import keras
 
 from keras_gn.convert.calibrate import LayerFit, calibrate
 from keras_gn.convert.calibration_data import read_calibration_data
+from keras_gn.convert.choose_groups import choose_groups
 from keras_gn.convert.compilation import carry_compilation, renew_compilation
 from keras_gn.convert.copying import copy_model, note_on_code
 from keras_gn.convert.errors import ConversionError
@@ -76,6 +77,8 @@ def convert_norm(
     converted, targets = (model, list(layers.values())) if inplace else copy_model(model, layers)
     target_of = dict(zip(layers, targets, strict=True))
     plans = tuple(replace(plan, layer=target_of[plan.path]) for plan in plans)
+    if batches and policy == GroupsPolicy():
+        plans = choose_groups(converted, plans, batches)
     with rewritten(converted, plans, target, weights=weights) as entries:
         errors = _calibrate(converted, entries, batches, verbose=verbose)
     notes = renew_compilation(model) if inplace else carry_compilation(model, converted)
