@@ -24,7 +24,7 @@ def distill(
     steps: int = 200,
     *,
     batch_size: int = 32,
-    learning_rate: float = 3e-4,
+    learning_rate: float = 1e-4,
     loss: Any = "auto",
     verbose: bool = False,
 ) -> np.ndarray:
