@@ -1,6 +1,7 @@
 """Fits each converted layer to what its batch normalization put out, on a few batches of data."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,6 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_gn.convert.errors import ConversionError
 from keras_gn.convert.swap import Swap
 from keras_gn.convert.transfer import Affine
 from keras_gn.ops import group_normalize
@@ -21,8 +23,11 @@ _LEAST_VARIANCE = 1e-6
 
 @dataclass
 class ChannelSums:
-    """Running means of z, y, z^2, y^2 and z y per channel, `[C]` in float64, of normalized values z and targets y."""
+    """Running means of z, y, z^2, y^2 and z y per channel, `[C]` in float64: of a layer's normalized values z and its
+    targets y.
+    """
 
+    layer: str
     count: int = 0
     means: np.ndarray = field(default_factory=lambda: np.zeros((5, 1)))
 
@@ -30,6 +35,11 @@ class ChannelSums:
         """Adds a batch of values, whose channels are at `axis`."""
         axes = [index for index in range(len(z.shape)) if index != axis % len(z.shape)]
         means = [ops.convert_to_numpy(ops.mean(value, axis=axes)) for value in (z, y, z * z, y * y, z * y)]
+        if not np.isfinite(means).all():
+            raise ConversionError(
+                f"The activations of layer '{self.layer}' overflow on the calibration data. Use inputs in the range "
+                "that the model was trained with, or a model in float32."
+            )
         size = int(np.prod([z.shape[index] for index in axes]))
         self.count += size
         self.means = self.means + (np.asarray(means, "float64") - self.means) * (size / self.count)
@@ -61,7 +71,7 @@ class LayerFit:
     def __init__(self, swap: Swap, affine: Affine) -> None:
         self.swap = swap
         self.affine = affine
-        self.sums = ChannelSums()
+        self.sums = ChannelSums(swap.layer.name)
         self._targets: list[Tensor] = []
 
     @property
@@ -92,7 +102,7 @@ class LayerFit:
         call = layer.call
 
         def call_and_learn(inputs: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-            if not self._targets:  # inside of a graph, such as a loop over time
+            if not self._targets or not has_values(inputs):  # inside of a graph, such as a loop over time
                 return call(inputs, *args, **kwargs)
             return self._learn(inputs, self._targets.pop(0))
 
@@ -122,7 +132,7 @@ def calibrate(model: keras.Model, fits: Sequence[LayerFit], batches: Sequence[An
     progress = keras.utils.Progbar(_PASSES * len(batches), verbose=int(verbose), unit_name="batch")
     for _ in range(_PASSES):
         for fit in fits:
-            fit.sums = ChannelSums()
+            fit.sums = ChannelSums(fit.swap.layer.name)
         for batch in batches:
             for fit in fits:
                 fit.watch_original()
@@ -133,6 +143,20 @@ def calibrate(model: keras.Model, fits: Sequence[LayerFit], batches: Sequence[An
             progress.add(1)
     for fit in fits:
         fit.swap.to_replacement()
+
+
+@contextmanager
+def same_state(model: keras.Model, layers: Iterable[keras.Layer]) -> Iterator[None]:
+    """Takes back what running a model does to its state, and to the recurrent states among all its `layers`."""
+    # Keras doesn't count recurrent states among a model's variables.
+    recurrent = [layer for layer in layers if isinstance(layer, keras.layers.RNN) and layer.stateful]
+    states = [state for layer in recurrent for state in keras.tree.flatten(layer.states)]
+    before = [(state, ops.convert_to_numpy(state)) for state in (*model.non_trainable_variables, *states)]
+    try:
+        yield
+    finally:
+        for variable, value in before:
+            variable.assign(value)
 
 
 def has_values(tensor: Tensor) -> bool:

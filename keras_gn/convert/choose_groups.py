@@ -38,7 +38,7 @@ class _Judge:
     def __init__(self, plan: LayerPlan) -> None:
         self.plan = plan
         sizes = sizes_that_train_well(plan.channels)
-        self._sums = {plan.channels // size: ChannelSums() for size in sizes}
+        self._sums = {plan.channels // size: ChannelSums(plan.path) for size in sizes}
 
     def watch(self) -> None:
         layer = self.plan.layer

@@ -1,5 +1,6 @@
 """What a converted model keeps of its compilation."""
 
+from collections.abc import Iterable
 from types import FunctionType
 
 import keras
@@ -27,11 +28,17 @@ def carry_compilation(source: keras.Model, target: keras.Model) -> tuple[str, ..
     return (f"Not compiled, for Keras can't copy what the model was compiled with ({reason}): call compile again.",)
 
 
-def renew_compilation(model: keras.Model) -> tuple[str, ...]:
-    """Gives `model`, whose layers have changed, an optimizer for its present weights; what there is to say about it."""
-    # Traced with the former layers.
-    model.train_function = model.test_function = model.predict_function = None
+def renew_compilation(model: keras.Model, layers: Iterable[keras.Layer]) -> tuple[str, ...]:
+    """Gives `model`, some of whose `layers` have changed, an optimizer for its weights; what to say about it."""
+    for layer in layers:
+        if isinstance(layer, keras.Model):  # nested ones, too, may have been called: traced with the former layers
+            layer.train_function = layer.test_function = layer.predict_function = None
     if not model.compiled or model.optimizer is None:
         return ()
-    model.optimizer = type(model.optimizer).from_config(model.optimizer.get_config())
+    try:
+        model.optimizer = type(model.optimizer).from_config(model.optimizer.get_config())
+    except Exception as error:  # noqa: BLE001 (whatever the user's own schedules raise)
+        model.compiled = False
+        reason = f"{type(error).__name__}: {error}"
+        return (f"Not compiled any more, for Keras can't make such an optimizer anew ({reason}): call compile again.",)
     return (_CARRIED,)

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from keras_gn.convert.calibrate import LayerFit, calibrate
+from keras_gn.convert.calibrate import LayerFit, calibrate, same_state
 from keras_gn.convert.calibration_data import read_calibration_data
 from keras_gn.convert.choose_groups import choose_groups
 from keras_gn.convert.compilation import carry_compilation, renew_compilation
@@ -77,11 +77,15 @@ def convert_norm(
     converted, targets = (model, list(layers.values())) if inplace else copy_model(model, layers)
     target_of = dict(zip(layers, targets, strict=True))
     plans = tuple(replace(plan, layer=target_of[plan.path]) for plan in plans)
-    if batches and policy == GroupsPolicy():
-        plans = choose_groups(converted, plans, batches)
-    with rewritten(converted, plans, target, weights=weights) as entries:
-        errors = _calibrate(converted, entries, batches, verbose=verbose)
-    notes = renew_compilation(model) if inplace else carry_compilation(model, converted)
+    with same_state(converted, targets):
+        if batches and policy == GroupsPolicy():
+            plans = choose_groups(converted, plans, batches)
+        with rewritten(converted, plans, target, weights=weights) as entries:
+            errors = _calibrate(converted, entries, batches, verbose=verbose)
+    if inplace and not entries:  # nothing has changed
+        notes: tuple[str, ...] = ()
+    else:
+        notes = renew_compilation(model, targets) if inplace else carry_compilation(model, converted)
     notes += note_on_code(converted, targets, {plan.path: plan.layer.name for plan in plans})
     rows = tuple(_row(plan, errors.get(plan.path), weights=weights) for plan in plans)
     remember(converted, ConversionReport(rows=rows, notes=notes))

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from itertools import takewhile
+from types import FunctionType
 from typing import Any
 
 import keras
@@ -15,6 +16,9 @@ try:  # Makes one layer of all with the same id. Used for every .keras file, but
     from keras.src.saving.serialization_lib import ObjectSharingScope
 except ImportError:  # A future Keras: the check of the copy's layers then refuses models that share between models.
     ObjectSharingScope = nullcontext
+
+
+_ARGUMENTS = (keras.initializers.Initializer, keras.regularizers.Regularizer, keras.constraints.Constraint)
 
 
 def copy_model(model: keras.Model, layers: Mapping[str, keras.Layer]) -> tuple[keras.Model, list[keras.Layer]]:
@@ -38,8 +42,9 @@ def copy_model(model: keras.Model, layers: Mapping[str, keras.Layer]) -> tuple[k
     except Exception as error:  # whatever the user's own layers raise from their serialization
         raise ConversionError(
             f"The model '{model.name}' can't be copied by Keras' serialization, which a conversion that leaves the "
-            f"original alone needs. Received: {type(error).__name__}: {error}. Give these layers a `get_config` that "
-            "returns all arguments of `__init__`, or convert the model itself with inplace=True."
+            f"original alone needs. Received: {type(error).__name__}: {error}. Give layers a `get_config` that "
+            "returns all arguments of `__init__`, make what isn't a layer known by keras.saving.custom_object_scope, "
+            "or convert the model itself with inplace=True."
         ) from error
     return copied, targets
 
@@ -67,9 +72,14 @@ def _mark_shared(model: keras.Model, config: dict[str, Any]) -> None:
             entry["shared_object_id"] = id(member)
 
 
-def _users_own(layers: Iterable[keras.Layer]) -> dict[str, type]:
-    classes = {type(layer) for layer in layers}
-    return {cls.__name__: cls for cls in classes if cls.__module__.split(".")[0] not in {"keras", "keras_gn"}}
+def _users_own(layers: Iterable[keras.Layer]) -> dict[str, Any]:
+    """The classes and functions by name that Keras can't know: of layers, and of what they have for arguments."""
+    found: list[Any] = []
+    for layer in layers:
+        found.append(type(layer))
+        found.extend(type(value) for value in vars(layer).values() if isinstance(value, _ARGUMENTS))
+        found.extend(value for value in vars(layer).values() if isinstance(value, FunctionType))
+    return {each.__name__: each for each in found if each.__module__.split(".")[0] not in {"keras", "keras_gn"}}
 
 
 def _matching(layers: Mapping[str, keras.Layer], targets: list[keras.Layer]) -> list[keras.Layer]:

@@ -113,6 +113,8 @@ def _nearest(wanted: float, rule: str, channels: int, positions: int | None) -> 
         return Choice(int(wanted), rule)
     candidates = [groups for groups in _divisors(channels) if groups < channels] or [1]
     groups = min(candidates, key=lambda groups: (max(groups / wanted, wanted / groups), groups))
+    if wanted in _divisors(channels):
+        return Choice(groups, f"{rule} would leave single elements: the nearest that don't")
     return Choice(groups, f"{rule} don't fit {channels} channels: the nearest that do")
 
 

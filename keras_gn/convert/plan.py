@@ -59,8 +59,8 @@ def _plan_layer(
 ) -> LayerPlan | Kept:
     if not layer.built:
         return Kept(path, layer, "never built: it has no statistics")
-    if type(layer).call is not keras.layers.BatchNormalization.call:
-        return Kept(path, layer, f"a subclass with its own `call`, {type(layer).__name__}")
+    if "call" in vars(layer) or type(layer).call is not keras.layers.BatchNormalization.call:
+        return Kept(path, layer, f"it has its own `call`, {type(layer).__name__}")
     if layer_filter is not None and not layer_filter(layer):
         return Kept(path, layer, "left out by `layer_filter`")
     channels, positions = _sizes(layer)

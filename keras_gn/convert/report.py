@@ -27,8 +27,9 @@ class ReportRow:
             isn't converted.
         reason: Why this number of groups, or why the layer is kept.
         error: How far the layer is from what it replaces, on the calibration data: the root of the mean of
-            `(new output - old output)^2` over the standard deviation of the old output. 0 is no difference at all, 1
-            is as bad as a constant output. None without calibration.
+            `(new output - old output)^2` over the root of the mean variance of the old output's channels, in the last
+            pass of the calibration. 0 is no difference at all, 1 is as bad as a constant for each channel. None
+            without calibration.
     """
 
     path: str

@@ -41,7 +41,7 @@ def test_sums_fit_as_numpy_does(axis):
     rng = np.random.default_rng(0)
     z = rng.normal(size=(60, 4, 5, 3)).astype("float32") + 1
     y = (z * [2.0, -1.0, 0.5] + [0, 3, 1] + 0.1 * rng.normal(size=z.shape)).astype("float32")
-    sums = ChannelSums()
+    sums = ChannelSums("norm")
     for batch in np.split(np.arange(60), [7, 30]):
         parts = [np.moveaxis(v[batch], -1, axis) for v in (z, y)]
         sums.add(*map(keras.ops.convert_to_tensor, parts), axis=axis)
@@ -55,7 +55,7 @@ def test_sums_fit_as_numpy_does(axis):
 
 
 def test_a_channel_that_never_varies_keeps_its_gamma():
-    sums = ChannelSums()
+    sums = ChannelSums("norm")
     constant = keras.ops.ones((4, 2))
     sums.add(constant, 3 * constant, axis=-1)
     affine = sums.fit(Affine(gamma=np.array([5.0, 6.0]), beta=np.zeros(2)))

@@ -178,3 +178,70 @@ def test_one_group_a_channel_is_fine_where_the_size_is_unknown():
     model = unknown_sizes()
     converted = convert_bn_to_gn(model, -1)
     assert [row.groups for row in conversion_report(converted)] == [32]
+
+
+def test_nothing_converted_in_place_keeps_the_optimizer():
+    model = KINDS["trained"].make()
+    optimizer = model.optimizer
+    convert_bn_to_gn(model, layer_filter=lambda layer: False, inplace=True)
+    assert model.optimizer is optimizer
+
+
+def test_an_optimizer_that_cannot_be_made_anew_is_said():
+    class Schedule(keras.optimizers.schedules.LearningRateSchedule):
+        def __call__(self, step):
+            return 0.1
+
+    model = Sequential([Input(IMAGE), conv(), BatchNormalization()])
+    model.compile(keras.optimizers.SGD(Schedule()), "mse")
+    converted = convert_bn_to_gn(model, inplace=True)
+    assert reachable(converted, BatchNormalization) == []
+    assert "call compile again" in conversion_report(converted).notes[0]
+    assert not converted.compiled
+
+
+def test_nested_models_forget_what_they_have_traced():
+    inner = Sequential([Input(IMAGE), conv(), BatchNormalization()])
+    inner.predict(images(), verbose=0)
+    convert_bn_to_gn(Sequential([Input(IMAGE), inner]), inplace=True)
+    assert np.allclose(inner.predict(images(), verbose=0), inner(images()), atol=1e-5)
+
+
+def test_calibration_leaves_other_state_alone():
+    sequence = Input(batch_shape=(8, 4, 16))
+    x = BatchNormalization()(sequence)
+    model = keras.Model(sequence, keras.layers.LSTM(3, stateful=True)(x))
+    x = np.random.default_rng(0).normal(size=(8, 4, 16)).astype("float32")
+    converted = convert_bn_to_gn(model, calibration_data=x, inplace=True)
+    states = converted.layers[-1].states
+    assert len(states) == 2
+    assert all(np.all(np.asarray(state) == 0) for state in states)
+
+
+def test_activations_that_overflow_are_named():
+    model = Sequential([Input(IMAGE), conv(), BatchNormalization(name="norm")])
+    with pytest.raises(ConversionError, match=r"layer 'norm' overflow"):
+        convert_bn_to_gn(model, calibration_data=images() * np.float32(1e25))
+
+
+def test_the_users_own_functions_and_regularizers_are_copied():
+    def doubled(x):
+        return 2 * x
+
+    class Weak(keras.regularizers.Regularizer):
+        def __call__(self, x):
+            return 1e-6 * keras.ops.sum(x)
+
+        def get_config(self):
+            return {}
+
+    layers = [keras.layers.Conv2D(32, 3, activation=doubled), BatchNormalization(gamma_regularizer=Weak())]
+    converted = convert_bn_to_gn(Sequential([Input(IMAGE), *layers]))
+    assert isinstance(converted.layers[-1].gamma_regularizer, Weak)
+
+
+def test_a_norm_whose_call_was_replaced_is_kept():
+    norm = BatchNormalization(name="norm")
+    model = Sequential([Input(IMAGE), conv(), norm])
+    norm.call = lambda x, training=None, mask=None: x
+    assert list(kept(model)) == ["norm"]
