@@ -11,7 +11,6 @@ from typing import Any
 import keras
 import numpy as np
 from convert_models import ALL_RECIPES, accuracy
-from convert_models_data import load_split
 
 from keras_gn.convert import convert_bn_to_gn, distill
 from zoo.errors import UserError
@@ -84,9 +83,10 @@ class Subject:
     @cached_property
     def images(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The unlabelled images, drawn from the training set, and the images and labels of the test set."""
-        train, _, images, labels = load_split(ALL_RECIPES[self.name].dataset, self.data_dir)
+        recipe = ALL_RECIPES[self.name]
+        train, _, images, labels = recipe.split(self.data_dir)
         drawn = np.random.default_rng(0).choice(len(train), self.scale.images, replace=False)
-        return train[drawn], images[: self.scale.test_images], labels[: self.scale.test_images]
+        return recipe.prepared(train[drawn]), images[: self.scale.test_images], labels[: self.scale.test_images]
 
     def cells(self, known: Cells) -> list[Cell]:
         """Those of the known ones that are its own."""

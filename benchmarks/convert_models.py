@@ -5,22 +5,24 @@
 
 A small ResNet on CIFAR-10, a network of depthwise convolutions and a small DenseNet on Fashion-MNIST, and
 keras.applications' ResNet50, MobileNetV2 and DenseNet121 on digits, enlarged to 64 pixels; a few minutes each on two
-CPU cores. AdamW, a learning rate that falls to zero by a cosine, label smoothing, small shifts. The moving statistics
-of every batch normalization get a momentum of 0.95 (keras.applications has 0.99 and 0.999), since they would lag
-otherwise in trainings this short. A model that is in the folder already is kept, so that an interrupted run goes on.
+CPU cores. AdamW, a learning rate that falls to zero by a cosine, label smoothing, small shifts; each image is
+standardized, as tf.image.per_image_standardization does, but for the models called raw_..., the same three small ones
+on pixels from 0 to 1 (trained only when named). The moving statistics of every batch normalization get a momentum of
+0.95 (keras.applications has 0.99 and 0.999), since they would lag otherwise in trainings this short. A model that is in
+the folder already is kept, so that an interrupted run goes on.
 """
 
 import argparse
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import keras
 import numpy as np
-from convert_models_data import Augmented, load_split
+from convert_models_data import Augmented, Split, load_split, standardized
 from convert_models_networks import application, small_densenet, small_mobilenet, small_resnet, tiny_resnet
 
 from zoo.errors import UserError
@@ -42,6 +44,7 @@ class Recipe:
         weight_decay: Of AdamW; gamma, beta and biases have none.
         shift: Pixels by which images are moved at most.
         flip: Whether half of the images are mirrored.
+        standardize: Whether each image gets a mean of 0 and a deviation of 1; otherwise its pixels are from 0 to 1.
     """
 
     dataset: str
@@ -52,6 +55,16 @@ class Recipe:
     weight_decay: float = 0.05
     shift: int = 2
     flip: bool = True
+    standardize: bool = True
+
+    def split(self, data_dir: Path | None) -> Split:
+        """Training images as `Augmented` takes them, test images as the model does, and their labels."""
+        x_train, y_train, x_test, y_test = load_split(self.dataset, data_dir)
+        return x_train, y_train, self.prepared(x_test), y_test
+
+    def prepared(self, images: np.ndarray) -> np.ndarray:
+        """The images as the model takes them."""
+        return standardized(images) if self.standardize else images
 
 
 _DIGITS = partial(Recipe, "digits", batch_size=32, learning_rate=1e-3, shift=4, flip=False)
@@ -64,8 +77,12 @@ RECIPES: dict[str, Recipe] = {
     "small_mobilenet": Recipe("fashion_mnist", small_mobilenet, epochs=6),
     "densenet121": _DIGITS(partial(application, "DenseNet121"), epochs=12),
 }
+RAW_RECIPES: dict[str, Recipe] = {
+    name.replace("small", "raw"): replace(RECIPES[name], standardize=False)
+    for name in ("small_resnet", "small_mobilenet", "small_densenet")
+}
 QUICK_RECIPES: dict[str, Recipe] = {"tiny_resnet": _DIGITS(tiny_resnet, epochs=2, learning_rate=1e-2)}
-ALL_RECIPES = RECIPES | QUICK_RECIPES
+ALL_RECIPES = RECIPES | RAW_RECIPES | QUICK_RECIPES
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -86,7 +103,15 @@ def train(recipe: Recipe, images: np.ndarray, labels: np.ndarray) -> keras.Model
     """A model fresh from its training by `recipe`, the same one on every call up to rounding."""
     keras.utils.set_random_seed(0)
     model = recipe.build()
-    batches = Augmented(images, labels, batch_size=recipe.batch_size, shift=recipe.shift, flip=recipe.flip, seed=0)
+    batches = Augmented(
+        images,
+        labels,
+        batch_size=recipe.batch_size,
+        shift=recipe.shift,
+        flip=recipe.flip,
+        prepare=recipe.prepared,
+        seed=0,
+    )
     steps = len(batches) * recipe.epochs
     warmup = round(_WARMUP * steps)
     rate = keras.optimizers.schedules.CosineDecay(
@@ -103,7 +128,7 @@ def train(recipe: Recipe, images: np.ndarray, labels: np.ndarray) -> keras.Model
 def train_and_save(name: str, path: Path, *, data_dir: Path | None) -> None:
     """Trains the model called `name`, writes it to `path`, and prints what it attains."""
     recipe = ALL_RECIPES[name]
-    x_train, y_train, x_test, y_test = load_split(recipe.dataset, data_dir)
+    x_train, y_train, x_test, y_test = recipe.split(data_dir)
     sys.stdout.write(f"{name}: training on {recipe.dataset}, {recipe.epochs} epochs\n")
     start = time.perf_counter()
     model = train(recipe, x_train, y_train)

@@ -10,9 +10,10 @@ from keras_gn.convert.calibrate import LayerFit, calibrate, same_state
 from keras_gn.convert.calibration_data import read_calibration_data
 from keras_gn.convert.choose_groups import choose_groups
 from keras_gn.convert.compilation import carry_compilation, renew_compilation
-from keras_gn.convert.copying import copy_model, note_on_code
+from keras_gn.convert.copying import copy_model
 from keras_gn.convert.errors import ConversionError
 from keras_gn.convert.groups import EachChannel, GroupsArgument, GroupsPolicy, Policy
+from keras_gn.convert.loadable import make_loadable
 from keras_gn.convert.plan import Kept, LayerFilter, LayerPlan, make_plan
 from keras_gn.convert.report import ConversionReport, ReportRow, remember, remember_first
 from keras_gn.convert.rewrite import Rewritten, rewritten, set_affine
@@ -86,7 +87,7 @@ def convert_norm(
         notes: tuple[str, ...] = ()
     else:
         notes = renew_compilation(model, targets) if inplace else carry_compilation(model, converted)
-    notes += note_on_code(converted, targets, {plan.path: plan.layer.name for plan in plans})
+    notes += make_loadable(converted, [plan.path for plan in plans if isinstance(plan, LayerPlan)])
     rows = tuple(_row(plan, errors.get(plan.path), weights=weights) for plan in plans)
     remember(converted, ConversionReport(rows=rows, notes=notes))
     return converted

@@ -1,6 +1,5 @@
 """A faithful copy of a model, by Keras' own serialization."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from itertools import takewhile
@@ -10,6 +9,7 @@ from typing import Any
 import keras
 
 from keras_gn.convert.errors import ConversionError
+from keras_gn.convert.maker import class_of
 from keras_gn.convert.tree import find_layers, members_of
 
 try:  # Makes one layer of all with the same id. Used for every .keras file, but not in Keras' public API.
@@ -35,8 +35,9 @@ def copy_model(model: keras.Model, layers: Mapping[str, keras.Layer]) -> tuple[k
         ConversionError: If the model can't be serialized, or if what comes back isn't the same model.
     """
     try:
-        with keras.saving.custom_object_scope(_users_own(layers.values())):
+        with keras.saving.custom_object_scope(users_own(layers.values())):
             copied = _serialized_and_back(model)
+        _match_inputs(model, copied)
         targets = _matching(layers, list(find_layers(copied, keras.layers.Layer).values()))
         _copy_weights(_variables(model), _variables(copied))
     except Exception as error:  # whatever the user's own layers raise from their serialization
@@ -72,11 +73,11 @@ def _mark_shared(model: keras.Model, config: dict[str, Any]) -> None:
             entry["shared_object_id"] = id(member)
 
 
-def _users_own(layers: Iterable[keras.Layer]) -> dict[str, Any]:
+def users_own(layers: Iterable[keras.Layer]) -> dict[str, Any]:
     """The classes and functions by name that Keras can't know: of layers, and of what they have for arguments."""
     found: list[Any] = []
     for layer in layers:
-        found.append(type(layer))
+        found.append(class_of(layer))
         found.extend(type(value) for value in vars(layer).values() if isinstance(value, _ARGUMENTS))
         found.extend(value for value in vars(layer).values() if isinstance(value, FunctionType))
     return {each.__name__: each for each in found if each.__module__.split(".")[0] not in {"keras", "keras_gn"}}
@@ -89,10 +90,22 @@ def _matching(layers: Mapping[str, keras.Layer], targets: list[keras.Layer]) -> 
         same = sum(1 for _ in takewhile(lambda pair: pair[0] is pair[1], zip(*types, strict=False)))
         raise ConversionError(f"the copy differs from the model at '{[*layers, 'its end'][same]}'")
     for layer, target in zip(layers.values(), targets, strict=True):
-        target.name = layer.name  # where the user's code leaves it to Keras, which counts on
-        if target.trainable != layer.trainable:
-            target.trainable = layer.trainable  # and of the layers inside, whose turn comes after
+        _copy_name_and_flag(layer, target)
     return targets
+
+
+def _copy_name_and_flag(layer: keras.Layer, target: keras.Layer) -> None:
+    target.name = layer.name  # where the user's code leaves it to Keras, which counts on
+    if target.trainable != layer.trainable:
+        target.trainable = layer.trainable  # and of the layers inside, whose turn comes after
+
+
+def _match_inputs(model: keras.Model, copied: keras.Model) -> None:
+    """The same for input layers, unless the copy shares them in another way: then the config says all there is."""
+    inputs, targets = (list(find_layers(each, keras.layers.InputLayer).values()) for each in (model, copied))
+    if len(inputs) == len(targets):
+        for layer, target in zip(inputs, targets, strict=True):
+            _copy_name_and_flag(layer, target)
 
 
 def _copy_weights(sources: Sequence[Any], targets: Sequence[Any]) -> None:
@@ -108,28 +121,3 @@ def _copy_weights(sources: Sequence[Any], targets: Sequence[Any]) -> None:
 def _variables(model: keras.Model) -> list[Any]:
     metrics = {id(variable) for metric in model.metrics for variable in metric.variables}
     return [variable for variable in model.variables if id(variable) not in metrics]
-
-
-def note_on_code(model: keras.Model, layers: Iterable[keras.Layer], paths: Mapping[str, str]) -> tuple[str, ...]:
-    """A note, if some layers don't come from the model's config, but from the code of the user's own layers.
-
-    Args:
-        model: A converted model.
-        layers: All its layers.
-        paths: The names of the converted layers by their paths.
-    """
-    if not _users_own(layers):
-        return ()
-    try:
-        config = json.dumps(keras.saving.serialize_keras_object(model), default=str)
-    except Exception:  # noqa: BLE001 (as above; such a model can't be saved whole anyway)
-        return ()
-    made = [path for path, name in paths.items() if f'"name": {json.dumps(name)}' not in config]
-    if not made:
-        return ()
-    return (
-        f"Made by the code of your own layers: {', '.join(made[:3])}{' ...' * (len(made) > 3)}. That code makes batch "
-        "normalization again when Keras loads the converted model from a .keras file, which then fails. Export a "
-        "SavedModel; or keep the original and `converted.save_weights(file)`, and later convert the original in the "
-        "same way and call `load_weights(file)`.",
-    )

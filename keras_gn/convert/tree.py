@@ -23,6 +23,7 @@ _COMPILED_AS = {".loss", "._compile_config"}
 # Graph nodes lead to the layers of other models; the wrappers of `build` and `quantize` to their own layer.
 _INTERNAL = {"_inbound_nodes", "_outbound_nodes", "_tracker", "build", "quantize"}
 _TRACKED = ("_layers", "_self_")
+_INPUT = keras.layers.InputLayer
 
 
 def find_layers(model: keras.Model, kind: type[keras.Layer]) -> dict[str, keras.Layer]:
@@ -30,7 +31,8 @@ def find_layers(model: keras.Model, kind: type[keras.Layer]) -> dict[str, keras.
 
     Reached are the layers of functional and sequential models (`/name`), attributes (`.name`) of layers and of the
     user's own objects, items of containers (`[0]`, `['key']`), and what functions hold in closures and defaults.
-    A layer shared by several owners is found once.
+    A layer shared by several owners is found once. Input layers are left out, unless `kind` says just them: they
+    compute nothing, and a copy of a model may share them in another way.
 
     >>> inner = keras.Sequential([keras.Input((4,)), keras.layers.BatchNormalization(name="norm")], name="inner")
     >>> model = keras.Sequential([keras.Input((4,)), inner])
@@ -45,7 +47,7 @@ def find_layers(model: keras.Model, kind: type[keras.Layer]) -> dict[str, keras.
         if id(item) in seen:
             continue
         seen[id(item)] = item
-        if isinstance(item, kind):
+        if isinstance(item, kind) and (kind is _INPUT or not isinstance(item, _INPUT)):
             found[path.removeprefix("/").removeprefix(".")] = item
         stack.extend(reversed([(path + step, child) for step, child in _children(item)]))
     return found

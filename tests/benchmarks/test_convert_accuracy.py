@@ -10,7 +10,7 @@ import pytest
 from checks import report_checks
 from convert_accuracy_cells import GROUPINGS, MODES, Cell
 from convert_accuracy_report import BOUNDS, accuracy_checks, model_table
-from convert_models import ALL_RECIPES, RECIPES, train_missing
+from convert_models import ALL_RECIPES, RAW_RECIPES, RECIPES, train_missing
 from convert_models_data import Augmented, load_split
 
 
@@ -128,9 +128,18 @@ def test_digits_are_split_by_class_without_overlap():
     assert not train & test
 
 
-def test_augmentation_shifts_and_mirrors():
+def test_images_are_standardized_but_for_the_raw_models():
+    images = np.random.default_rng(0).uniform(0, 1, [3, 8, 8, 3]).astype("float32")
+    images[2] = 0.5  # no deviation at all
+    prepared = RECIPES["small_resnet"].prepared(images)
+    np.testing.assert_allclose(prepared[:2].std(axis=(1, 2, 3)), 1, rtol=1e-5)
+    np.testing.assert_allclose(prepared.mean(axis=(1, 2, 3)), 0, atol=1e-6)
+    assert RAW_RECIPES["raw_resnet"].prepared(images) is images
+
+
+def test_augmentation_shifts_mirrors_and_prepares():
     images = np.arange(1, 7 * 5 * 4 * 3 + 1, dtype="float32").reshape(7, 5, 4, 3)
-    batches = Augmented(images, np.arange(7), batch_size=3, shift=1, flip=True, seed=0)
+    batches = Augmented(images, np.arange(7), batch_size=3, shift=1, flip=True, prepare=np.negative, seed=0)
     assert len(batches) == 2
     padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
     seen = set()
@@ -142,7 +151,7 @@ def test_augmentation_shifts_and_mirrors():
                 for top in range(3)
                 for left in range(3)
                 for step in (1, -1)
-                if np.array_equal(padded[label, top : top + 5, left : left + 4][:, ::step], image)
+                if np.array_equal(-padded[label, top : top + 5, left : left + 4][:, ::step], image)
             }
         if index:
             batches.on_epoch_end()
