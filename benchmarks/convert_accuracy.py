@@ -7,7 +7,7 @@ Trains the models of benchmarks/convert_models.py, those that `--models-dir` doe
 every choice of groups and every way to set gamma and beta: copied, reset, from the moving statistics, calibrated with
 500 unlabelled training images, and calibrated and distilled from the model with batch normalization for 200 steps on
 the same images. Prints the accuracies on the whole test sets, and exits with 1 if less of them is kept than is
-promised; nothing is promised of the models called raw_..., which are measured when named. `--json` is written after
+promised; nothing is promised of the harder ones, which are measured when named. `--json` is written after
 every figure, and a run that finds it goes on from there; remove it when the converter has changed. `--quick` is a trial
 of the command itself: its figures mean nothing.
 """
@@ -22,7 +22,7 @@ import keras
 from checks import Check, report_checks
 from convert_accuracy_cells import FULL, GROUPINGS, MODES, QUICK, Cells, Subject, read_cells
 from convert_accuracy_report import accuracy_checks, model_table
-from convert_models import QUICK_RECIPES, RAW_RECIPES, RECIPES, train_missing
+from convert_models import HARDER_RECIPES, QUICK_RECIPES, RECIPES, train_missing
 from machine import describe_machine
 from tqdm import tqdm
 
@@ -36,7 +36,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--models-dir", type=Path, default=Path("runs/convert_models"), help="of the trained models (%(default)s)"
     )
-    parser.add_argument("--models", nargs="+", choices=RECIPES | RAW_RECIPES, help="these only")
+    parser.add_argument("--models", nargs="+", choices=RECIPES | HARDER_RECIPES, help="these only")
     parser.add_argument("--groupings", nargs="+", choices=GROUPINGS, default=list(GROUPINGS), help="these only")
     parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES), help="these only")
     parser.add_argument("--quick", action="store_true", help="a tiny model, few images and hardly any steps")
@@ -110,7 +110,7 @@ def main() -> int:
         sys.stderr.write(f"error: {error}\n")
         return 2
     sys.stdout.writelines(f"not measured: {problem}\n" for problem in problems)
-    promised = [name for name in arguments.models if name not in RAW_RECIPES]
+    promised = [name for name in arguments.models if name not in HARDER_RECIPES]
     checks = accuracy_checks([cell for subject in subjects for cell in subject.cells(known)], promised)
     keep(known, checks)
     return report_checks(checks) or int(bool(problems))

@@ -6,9 +6,9 @@ from keras import KerasTensor, layers
 MOMENTUM = 0.95  # Of the moving statistics: they must follow within a short training.
 
 
-def small_resnet() -> keras.Model:
-    """A residual network of two blocks a stage for 32 x 32 RGB, 0.7 million parameters; its stem halves the image."""
-    image = keras.Input([32, 32, 3], name="image")
+def small_resnet(shape: tuple[int, int, int]) -> keras.Model:
+    """A residual network of two blocks a stage for small images, 0.7 million parameters; its stem halves the image."""
+    image = keras.Input(shape, name="image")
     x = _conv_norm_relu(image, 32, strides=2)
     for stage, width in enumerate((32, 64, 128)):
         for block in range(2):

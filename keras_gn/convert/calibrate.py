@@ -11,7 +11,7 @@ from keras import ops
 
 from keras_gn.convert.errors import ConversionError
 from keras_gn.convert.swap import Swap
-from keras_gn.convert.transfer import Affine
+from keras_gn.convert.transfer import Affine, affine_of
 from keras_gn.ops import group_normalize
 from keras_gn.typing import Tensor
 
@@ -71,6 +71,7 @@ class LayerFit:
     def __init__(self, swap: Swap, affine: Affine) -> None:
         self.swap = swap
         self.affine = affine
+        self.fitted = False
         self.sums = ChannelSums(swap.layer.name)
         self._targets: list[Tensor] = []
 
@@ -113,7 +114,8 @@ class LayerFit:
         wide = ops.cast(ops.stop_gradient(inputs), "float32")
         z = group_normalize(wide, groups=layer.groups, axis=layer.axis, epsilon=layer.epsilon)
         self.sums.add(z, ops.cast(target, "float32"), axis=layer.axis)
-        self.affine = self.sums.fit(self.affine)
+        if not self.fitted:
+            self.affine = self.sums.fit(self.affine)
         shape = [-1 if index == layer.axis % len(z.shape) else 1 for index in range(len(z.shape))]
         gamma, beta = (ops.reshape(ops.cast(v, "float32"), shape) for v in (self.affine.gamma, self.affine.beta))
         return ops.cast(z * gamma + beta, target.dtype)
@@ -131,16 +133,29 @@ def calibrate(model: keras.Model, fits: Sequence[LayerFit], batches: Sequence[An
     """
     progress = keras.utils.Progbar(_PASSES * len(batches), verbose=int(verbose), unit_name="batch")
     for _ in range(_PASSES):
+        _pass_over(model, fits, batches, progress)
+
+
+def measure(model: keras.Model, fits: Sequence[LayerFit], batches: Sequence[Any]) -> None:
+    """Takes the errors of the layers with the gamma and beta that they have now."""
+    for fit in fits:
+        fit.affine, fit.fitted = affine_of(fit.swap.layer), True
+    _pass_over(model, fits, batches, keras.utils.Progbar(len(batches), verbose=0))
+
+
+def _pass_over(
+    model: keras.Model, fits: Sequence[LayerFit], batches: Sequence[Any], progress: keras.utils.Progbar
+) -> None:
+    for fit in fits:
+        fit.sums = ChannelSums(fit.swap.layer.name)
+    for batch in batches:
         for fit in fits:
-            fit.sums = ChannelSums(fit.swap.layer.name)
-        for batch in batches:
-            for fit in fits:
-                fit.watch_original()
-            model(batch, training=False)
-            for fit in fits:
-                fit.watch_replacement()
-            model(batch, training=False)
-            progress.add(1)
+            fit.watch_original()
+        model(batch, training=False)
+        for fit in fits:
+            fit.watch_replacement()
+        model(batch, training=False)
+        progress.add(1)
     for fit in fits:
         fit.swap.to_replacement()
 

@@ -66,6 +66,12 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument(
         "--preprocess", metavar="NAME", help="the module of keras.applications that prepares the images, as resnet50"
     )
+    data.add_argument(
+        "--calibration-steps",
+        type=int,
+        metavar="STEPS",
+        help="of training gamma and beta after least squares (default: 200), which takes longer; 0 for none",
+    )
     data.add_argument("--distill", type=int, metavar="STEPS", help="training steps towards the former outputs")
     parser.add_argument("--report", type=Path, metavar="HTML", help="write the table as a page with bars")
     return parser
@@ -93,7 +99,7 @@ def _check(arguments: argparse.Namespace) -> None:
     for name, path in (("output", output), ("report", report)):
         if path is not None and not path.parent.is_dir():
             raise ValueError(f"`{name}` must be in a folder that exists. Received: {name}={path}")
-    for name in ("preprocess", "distill"):
+    for name in ("preprocess", "calibration_steps", "distill"):
         if getattr(arguments, name) is not None and arguments.calibrate is None:
             raise ValueError(f"`{name}` needs data: add --calibrate PATH. Received: {name}={getattr(arguments, name)}")
 
@@ -109,6 +115,7 @@ def _run(arguments: argparse.Namespace) -> None:
         channels_per_group=arguments.channels_per_group,
         weights=arguments.weights,
         calibration_data=data,
+        calibration_steps=200 if arguments.calibration_steps is None else arguments.calibration_steps,
         verbose=True,
     )
     report = conversion_report(converted)

@@ -16,6 +16,7 @@ def convert_bn_to_gn(
     channels_per_group: int | None = None,
     weights: str = "statistics",
     calibration_data: Any = None,
+    calibration_steps: int = 200,
     layer_filter: LayerFilter | None = None,
     inplace: bool = False,
     verbose: bool = False,
@@ -47,7 +48,10 @@ def convert_bn_to_gn(
         weights: "statistics" as above; "copy" for BN's own gamma and beta; "reset" for ones and zeros.
         calibration_data: A few hundred inputs without labels, as `predict` takes them: arrays, a dict or list of them
             for several inputs, a `tf.data.Dataset`, a `PyDataset`, or a generator of batches. Gamma and beta are then
-            fitted to BN's outputs, layer by layer. At most 1,024 samples are read.
+            fitted to BN's outputs, layer by layer by least squares. At most 1,024 samples are read.
+        calibration_steps: Training steps after that, of batches of 16, in which gamma and beta, and no other weights,
+            come nearer to BN's outputs in all layers and of the model, as in `keras_gn.convert.distill`. Needs the
+            memory of training; 0 for least squares alone.
         layer_filter: A function of a BatchNormalization that says whether to convert it. The others are kept.
         inplace: Convert `model` itself, instead of a copy by Keras' serialization. If that fails, it is as it was.
         verbose: Whether to show the progress of a calibration.
@@ -74,6 +78,7 @@ def convert_bn_to_gn(
         channels_per_group=channels_per_group,
         weights=weights,
         calibration_data=calibration_data,
+        calibration_steps=calibration_steps,
         layer_filter=layer_filter,
         inplace=inplace,
         verbose=verbose,

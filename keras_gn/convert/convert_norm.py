@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from keras_gn.convert.calibrate import LayerFit, calibrate, same_state
+from keras_gn.convert.calibrate import LayerFit, calibrate, measure, same_state
 from keras_gn.convert.calibration_data import read_calibration_data
 from keras_gn.convert.choose_groups import choose_groups
 from keras_gn.convert.compilation import carry_compilation, renew_compilation
@@ -15,6 +15,7 @@ from keras_gn.convert.errors import ConversionError
 from keras_gn.convert.groups import EachChannel, GroupsArgument, GroupsPolicy, Policy
 from keras_gn.convert.loadable import make_loadable
 from keras_gn.convert.plan import Kept, LayerFilter, LayerPlan, make_plan
+from keras_gn.convert.refine import refine
 from keras_gn.convert.report import ConversionReport, ReportRow, remember, remember_first
 from keras_gn.convert.rewrite import Rewritten, rewritten, set_affine
 from keras_gn.convert.targets import FROZEN_AFFINE, GROUP_NORM, Target
@@ -33,6 +34,7 @@ def convert_norm(
     channels_per_group: int | None = None,
     weights: str = "statistics",
     calibration_data: Any = None,
+    calibration_steps: int = 200,
     layer_filter: LayerFilter | None = None,
     inplace: bool = False,
     verbose: bool = False,
@@ -50,8 +52,8 @@ def convert_norm(
         model: A built Keras model.
         to: The kind of layer, as above.
         groups, channels_per_group: As of `convert_bn_to_gn`; for "group_norm" alone.
-        weights, calibration_data, layer_filter, inplace, verbose: As of `convert_bn_to_gn`. "frozen_affine" is
-            exact: it takes neither other weights nor data.
+        weights, calibration_data, calibration_steps, layer_filter, inplace, verbose: As of `convert_bn_to_gn`.
+            "frozen_affine" is exact: it takes neither other weights nor data.
 
     Returns:
         The converted model: a new one, or `model` itself with `inplace=True`.
@@ -68,6 +70,11 @@ def convert_norm(
     """
     policy, target = _policy_and_target(to, groups, channels_per_group)
     _check_arguments(model, weights=weights, calibration_data=calibration_data, target=target)
+    if isinstance(calibration_steps, bool) or not isinstance(calibration_steps, int) or calibration_steps < 0:
+        raise ValueError(
+            "`calibration_steps` must be a number of steps, 0 for least squares alone. "
+            f"Received: calibration_steps={calibration_steps!r}"
+        )
     if layer_filter is not None and not callable(layer_filter):
         raise TypeError(f"`layer_filter` must be a function of a layer. Received: layer_filter={layer_filter!r}")
     layers = find_layers(model, keras.layers.Layer)
@@ -82,7 +89,7 @@ def convert_norm(
         if batches and policy == GroupsPolicy():
             plans = choose_groups(converted, plans, batches)
         with rewritten(converted, plans, target, weights=weights) as entries:
-            errors = _calibrate(converted, entries, batches, verbose=verbose)
+            errors = _calibrate(converted, entries, batches, steps=calibration_steps, verbose=verbose)
     if inplace and not entries:  # nothing has changed
         notes: tuple[str, ...] = ()
     else:
@@ -143,7 +150,7 @@ def _already_converted(model: keras.Model, layers: Mapping[str, keras.Layer]) ->
 
 
 def _calibrate(
-    model: keras.Model, entries: Sequence[Rewritten], batches: Sequence[Any], *, verbose: bool
+    model: keras.Model, entries: Sequence[Rewritten], batches: Sequence[Any], *, steps: int, verbose: bool
 ) -> dict[str, float]:
     """Fits the layers to the data, if there is any; the relative error of each layer that the data reached."""
     if not batches:
@@ -152,6 +159,9 @@ def _calibrate(
     calibrate(model, list(fits.values()), batches, verbose=verbose)
     for fit in fits.values():
         set_affine(fit.swap.layer, fit.affine)
+    if steps and entries:
+        refine(model, [entry.swap for entry in entries], batches, steps=steps, verbose=verbose)
+        measure(model, list(fits.values()), batches)
     return {path: fit.error for path, fit in fits.items() if fit.error is not None}
 
 

@@ -1,20 +1,14 @@
 """A few steps of training in which a converted model learns to say what the original one says."""
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
-from keras import ops, tree
+from keras import tree
 
 from keras_gn.convert.calibration_data import read_calibration_data
-from keras_gn.typing import Tensor
-
-# (teacher's output, student's output) -> one loss, or one for each row
-OutputLoss = Callable[[Tensor, Tensor], Tensor]
-
-_DIVERGENCE: OutputLoss = keras.losses.kl_divergence
+from keras_gn.convert.lesson import Lesson, converted_pairs, outputs_for, runner
+from keras_gn.convert.output_losses import output_losses
 
 
 def distill(
@@ -24,8 +18,10 @@ def distill(
     steps: int = 200,
     *,
     batch_size: int = 32,
-    learning_rate: float = 1e-4,
+    learning_rate: float = 1e-3,
     loss: Any = "auto",
+    match_layers: bool = True,
+    mixup: bool = True,
     verbose: bool = False,
 ) -> np.ndarray:
     """Trains `student` in place to give the outputs of `teacher`; no labels are needed.
@@ -37,11 +33,10 @@ def distill(
         mean over rows of sum_c t_c log(t_c / s_c)      where all rows t of the teacher's output are distributions
         mean((s - t)^2) / variance(t)                   otherwise
 
-    Features can be taught, too: given models with more outputs that share the layers of the teacher and the student,
-    as `keras.Model(model.inputs, [model.get_layer("block1").output, model.output])`, this trains the student's layers.
+    and, with `match_layers`, the mean of mean((s - t)^2) / variance(t) over the outputs of the converted layers: a
+    sample says much more in all of them than in the last ones, which is why a few hundred are enough.
 
-    The teacher's outputs are computed once, before the first step. They and the data, up to steps * batch_size
-    samples, are kept in memory.
+    Data, up to steps * batch_size samples, are kept in memory.
 
     Args:
         teacher: The original model.
@@ -52,6 +47,10 @@ def distill(
         batch_size: Samples a step.
         learning_rate: Of the first step.
         loss: "auto", or a Keras loss (name, object or function) of each teacher's and student's output.
+        match_layers: Whether each converted layer is to put out what the teacher's BatchNormalization does. Those
+            inside recurrent layers and TimeDistributed are left alone.
+        mixup: Whether every other sample of a step is a mixture, u x_i + (1 - u) x_j, of two samples of its batch,
+            with u uniform from 0 to 1. Only if all inputs are of floating point.
         verbose: Whether to show a progress bar.
 
     Returns:
@@ -62,7 +61,9 @@ def distill(
         ValueError: For another bad argument, if the models' outputs don't match, or if the training diverges; then
             the student has its former weights.
 
-    Source: Hinton et al., Distilling the Knowledge in a Neural Network (arXiv 1503.02531), at temperature 1.
+    Sources: Hinton et al., Distilling the Knowledge in a Neural Network (arXiv 1503.02531), at temperature 1; Romero
+    et al., FitNets (arXiv 1412.6550), for the layers; Beyer et al., Knowledge distillation: A good teacher is patient
+    and consistent (arXiv 2106.05237), for mixtures that the teacher sees too.
 
     >>> teacher, student = (keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]) for _ in range(2))
     >>> data = np.random.default_rng(0).normal(size=(64, 3))
@@ -72,95 +73,21 @@ def distill(
     """
     _check_arguments(teacher, student, steps=steps, batch_size=batch_size, learning_rate=learning_rate)
     batches = read_calibration_data(data, teacher, batch_size=batch_size, limit=steps * batch_size)
-    frozen = AtInference(teacher)
-    targets = [frozen.predict_on_batch(batch) for batch in batches]
-    _check_outputs(targets[0], AtInference(student).predict_on_batch(batches[0]))
+    pairs = converted_pairs(teacher, student) if match_layers else []
+    teach, learn = runner(teacher, [layer for layer, _ in pairs]), runner(student, [layer for _, layer in pairs])
+    targets = outputs_for(teach, batches)
+    _check_outputs(targets[0], outputs_for(learn, batches[:1])[0])
     _check_weights(teacher, student)
-    pupil = AtInference(student, _output_losses(targets, loss))
-    pupil.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(learning_rate, steps)))
+    lesson = Lesson(student, teach, learn, output_losses(targets, loss))
     before = student.get_weights()
     try:
-        return _train(pupil, batches, targets, steps=steps, verbose=verbose)
+        return lesson.give(batches, steps=steps, learning_rate=learning_rate, mixup=mixup, verbose=verbose)
     except FloatingPointError as error:
         student.set_weights(before)
         raise ValueError(
             f"The training diverged: {error}. `student` has its former weights again. Use a smaller `learning_rate`. "
             f"Received: learning_rate={learning_rate}"
         ) from error
-
-
-class AtInference(keras.Model):
-    """Runs a model as at inference, also while its weights are trained on targets, with a compile state of its own."""
-
-    def __init__(self, model: keras.Model, output_losses: Sequence[OutputLoss] = ()) -> None:
-        # Inputs reach the model as they are; its policy is for the scaling of a float16 loss.
-        super().__init__(dtype=model.dtype_policy, autocast=False)
-        self.model = model
-        self.output_losses = tuple(output_losses)
-
-    def call(self, inputs: Any) -> Any:
-        return self.model(inputs, training=False)
-
-    def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, *args: Any, **kwargs: Any) -> Tensor:
-        """The sum over the outputs. Without the model's regularizers, which would pull it away from its teacher."""
-        outputs = zip(self.output_losses, tree.flatten(y), tree.flatten(y_pred), strict=True)
-        return sum(ops.mean(loss(_wide(target), _wide(output))) for loss, target, output in outputs)
-
-
-def _wide(tensor: Tensor) -> Tensor:
-    return ops.cast(tensor, keras.backend.result_type(tensor.dtype, "float32"))
-
-
-def _output_losses(targets: Sequence[Any], loss: Any) -> list[OutputLoss]:
-    """The loss of each output, from the teacher's outputs for all batches."""
-    by_output = list(zip(*(tree.flatten(target) for target in targets), strict=True))
-    if loss != "auto":
-        return [keras.losses.get(loss)] * len(by_output)
-    return [_natural_loss(arrays) for arrays in by_output]
-
-
-def _natural_loss(arrays: Sequence[np.ndarray]) -> OutputLoss:
-    if all(map(_holds_distributions, arrays)):
-        return _DIVERGENCE
-    variance = np.var(np.concatenate([array.ravel() for array in arrays]).astype("float64"))
-    return partial(_squared_error, scale=1 / variance if variance > 0 else 1.0)
-
-
-def _holds_distributions(array: np.ndarray) -> bool:
-    """Whether each row is non-negative with a sum of 1, up to the rounding of half precision."""
-    rows = array.astype("float64")
-    return rows.ndim > 1 and rows.shape[-1] > 1 and rows.min() >= 0 and bool(np.allclose(rows.sum(-1), 1, atol=1e-2))
-
-
-def _squared_error(target: Tensor, output: Tensor, *, scale: float) -> Tensor:
-    return ops.mean(ops.square(output - target)) * scale
-
-
-def _train(
-    pupil: AtInference, batches: Sequence[Any], targets: Sequence[Any], *, steps: int, verbose: bool
-) -> np.ndarray:
-    """The losses of the steps.
-
-    Raises:
-        FloatingPointError: A loss, or in the end a weight, isn't finite.
-    """
-    losses = np.empty(steps)
-    progress = keras.utils.Progbar(steps, verbose=int(verbose), stateful_metrics=["loss"])
-    for step, index in zip(range(steps), _shuffled_passes(len(batches)), strict=False):
-        losses[step] = pupil.train_on_batch(batches[index], targets[index], return_dict=True)["loss"]
-        if not np.isfinite(losses[step]):
-            raise FloatingPointError(f"the loss is {losses[step]} in step {step + 1} of {steps}")
-        progress.update(step + 1, [("loss", losses[step])])
-    if not all(np.isfinite(weight).all() for weight in pupil.model.get_weights()):
-        raise FloatingPointError("a weight isn't finite after the last step")
-    return losses
-
-
-def _shuffled_passes(count: int) -> Iterator[int]:
-    """All numbers below `count`, again and again, in another order each time."""
-    generator = np.random.default_rng(0)
-    while True:
-        yield from map(int, generator.permutation(count))
 
 
 def _check_arguments(teacher: Any, student: Any, *, steps: Any, batch_size: Any, learning_rate: Any) -> None:

@@ -8,7 +8,7 @@ import keras
 from keras_gn.convert.copying import copy_model, users_own
 from keras_gn.convert.errors import ConversionError
 from keras_gn.convert.maker import become_maker, class_of
-from keras_gn.convert.tree import find_layers
+from keras_gn.convert.tree import find_layers, is_inside
 
 
 def make_loadable(model: keras.Model, converted: Iterable[str]) -> tuple[str, ...]:
@@ -45,12 +45,8 @@ def _owners(made: Iterable[str], saved: Mapping[str, keras.layers.Layer]) -> dic
     """What each layer's code made: of the saved layers on the way to a path, the last one's."""
     owners: dict[str, list[str]] = {}
     for path in made:
-        owners.setdefault(max((owner for owner in saved if _leads(owner, path)), key=len), []).append(path)
+        owners.setdefault(max((owner for owner in saved if is_inside(path, owner)), key=len), []).append(path)
     return owners
-
-
-def _leads(owner: str, path: str) -> bool:
-    return owner == "" or (path.startswith(owner) and path[len(owner) :].startswith(("/", ".", "[")))
 
 
 def _layers_in_config(model: keras.Model, layers: Iterable[keras.layers.Layer]) -> set[int]:

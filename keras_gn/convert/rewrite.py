@@ -11,7 +11,7 @@ from keras_gn.convert.errors import ConversionError
 from keras_gn.convert.plan import Kept, LayerPlan, Plan
 from keras_gn.convert.swap import Swap
 from keras_gn.convert.targets import Target, replacement
-from keras_gn.convert.transfer import Affine, as_float64, values_of
+from keras_gn.convert.transfer import Affine, affine_of, values_of
 from keras_gn.convert.tree import find_layers
 
 
@@ -51,7 +51,7 @@ def _prepare(plan: LayerPlan, target: Target, *, weights: str) -> Rewritten:
     elif weights == "copy":
         affine = Affine(gamma=values.gamma, beta=values.beta)
     else:
-        affine = Affine(gamma=as_float64(made.gamma), beta=as_float64(made.beta))
+        affine = affine_of(made)
     return Rewritten(plan=plan, swap=Swap(plan.layer, made), affine=affine)
 
 

@@ -82,6 +82,11 @@ def folded(values: BatchNormValues) -> Affine:
     return Affine(gamma=gamma, beta=values.beta - gamma * values.mean)
 
 
+def affine_of(layer: keras.layers.Layer) -> Affine:
+    """The gamma and beta that a converted layer has."""
+    return Affine(gamma=as_float64(layer.gamma), beta=as_float64(layer.beta))
+
+
 def as_float64(variable: Any) -> np.ndarray:
     """A variable's value."""
     return np.asarray(keras.ops.convert_to_numpy(variable), "float64")

@@ -53,6 +53,15 @@ def find_layers(model: keras.Model, kind: type[keras.Layer]) -> dict[str, keras.
     return found
 
 
+def is_inside(path: str, owner: str) -> bool:
+    """Whether one path leads through the other.
+
+    >>> is_inside("block.norms[0]", "block"), is_inside("block2.norm", "block"), is_inside("block", "")
+    (True, False, True)
+    """
+    return owner == "" or (path.startswith(owner) and path[len(owner) :].startswith(("/", ".", "[")))
+
+
 def _children(item: Any) -> Iterator[Named]:
     if isinstance(item, (*_LEAVES, *_COMPILED)):
         return

@@ -10,7 +10,7 @@ import pytest
 from checks import report_checks
 from convert_accuracy_cells import GROUPINGS, MODES, Cell
 from convert_accuracy_report import BOUNDS, accuracy_checks, model_table
-from convert_models import ALL_RECIPES, RAW_RECIPES, RECIPES, train_missing
+from convert_models import ALL_RECIPES, HARDER_RECIPES, RECIPES, train_missing
 from convert_models_data import Augmented, load_split
 
 
@@ -134,7 +134,7 @@ def test_images_are_standardized_but_for_the_raw_models():
     prepared = RECIPES["small_resnet"].prepared(images)
     np.testing.assert_allclose(prepared[:2].std(axis=(1, 2, 3)), 1, rtol=1e-5)
     np.testing.assert_allclose(prepared.mean(axis=(1, 2, 3)), 0, atol=1e-6)
-    assert RAW_RECIPES["raw_resnet"].prepared(images) is images
+    assert HARDER_RECIPES["raw_cifar_resnet"].prepared(images) is images
 
 
 def test_augmentation_shifts_mirrors_and_prepares():

@@ -34,7 +34,10 @@ def test_the_groups_with_the_least_error_are_chosen():
     for layer in model.layers[-2:]:
         layer.set_weights([rng.uniform(0.2, 3, weight.shape) for weight in layer.weights])
     outputs = dict(zip(x, model(x), strict=True))
-    chosen = {row.path: row.groups for row in conversion_report(convert_bn_to_gn(model, calibration_data=x))}
+    chosen = {
+        row.path: row.groups
+        for row in conversion_report(convert_bn_to_gn(model, calibration_data=x, calibration_steps=0))
+    }
     for name in x:
         candidates = [128 // size for size in sizes_that_train_well(128)]
         errors = {groups: fitted_error(x[name], outputs[name], groups) for groups in candidates}
@@ -45,7 +48,7 @@ def test_the_groups_with_the_least_error_are_chosen():
 def test_groups_that_were_asked_for_stay(arguments):
     model = keras.Sequential([keras.Input((6, 6, 64)), layers.BatchNormalization()])
     x = np.random.default_rng(0).normal(size=(8, 6, 6, 64)).astype("float32")
-    (row,) = conversion_report(convert_bn_to_gn(model, calibration_data=x, **arguments))
+    (row,) = conversion_report(convert_bn_to_gn(model, calibration_data=x, calibration_steps=0, **arguments))
     assert row.groups == 4
 
 

@@ -89,7 +89,7 @@ def test_groups_and_weights_are_those_that_are_asked_for(inputs, model, tmp_path
 @pytest.mark.parametrize("name", ["images", "images.npy", "images.npz", "named.npz"])
 def test_calibration_by_files(inputs, name, tmp_path, capsys):
     output, page = tmp_path / "out.keras", tmp_path / "report.html"
-    options = ["--calibrate", str(inputs / name), "--report", str(page)]
+    options = ["--calibrate", str(inputs / name), "--calibration-steps", "0", "--report", str(page)]
     assert main([str(inputs / "model.keras"), "-o", str(output), *options]) == 0
     assert "calibrated" in capsys.readouterr().out
     text = page.read_text()
@@ -101,7 +101,7 @@ def test_distillation_brings_it_nearer(inputs, model, tmp_path):
     differences = []
     for options in ([], ["--distill", "20"]):
         output = tmp_path / f"{len(options)}.keras"
-        options = ["--groups", "8", "--calibrate", str(inputs / "images.npy"), *options]
+        options = ["--groups", "8", "--calibrate", str(inputs / "images.npy"), "--calibration-steps", "3", *options]
         assert main([str(inputs / "model.keras"), "-o", str(output), *options]) == 0
         converted = keras.models.load_model(output)
         differences.append(

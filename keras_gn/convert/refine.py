@@ -1,0 +1,72 @@
+"""Trains gamma and beta of the converted layers, and nothing else, towards what batch normalization made of data."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+
+from keras_gn.convert.errors import ConversionError
+from keras_gn.convert.lesson import Lesson, Run, outputs_for, runner, without_loops
+from keras_gn.convert.output_losses import output_losses
+from keras_gn.convert.swap import Swap
+from keras_gn.convert.tree import find_layers
+from keras_gn.typing import Tensor
+
+# Gamma and beta are few and of the size of 1: they bear three times what suits all weights.
+_LEARNING_RATE = 3e-3
+
+
+def refine(
+    model: keras.Model, swaps: Sequence[Swap], batches: Sequence[Any], *, steps: int, verbose: bool = False
+) -> None:
+    """What `keras_gn.convert.distill` does, for the gamma and beta of the converted layers alone.
+
+    The same model is teacher and student, for each of its layers can be what it was. Leaves it with its replacements,
+    and with the gamma and beta that it had where these do better on the data.
+
+    Raises:
+        ConversionError: If the training diverges.
+    """
+    layers = [swap.layer for swap in swaps]
+    outside = {id(layer) for layer in without_loops(find_layers(model, keras.layers.Layer)).values()}
+    learn = runner(model, [layer for layer in layers if id(layer) in outside])
+    teach = _as_original(learn, swaps)
+    with _trainable(layers):
+        lesson = Lesson(layers, teach, learn, output_losses(outputs_for(teach, batches)))
+        before, loss = lesson.get_weights(), lesson.loss_on(batches)
+        try:
+            lesson.give(batches, steps=steps, learning_rate=_LEARNING_RATE, mixup=True, verbose=verbose)
+            if lesson.loss_on(batches) >= loss:
+                lesson.set_weights(before)
+        except FloatingPointError as error:
+            raise ConversionError(
+                f"Training gamma and beta on the calibration data diverged: {error}. Use data as the model was trained "
+                "with, or calibration_steps=0 for least squares alone."
+            ) from error
+
+
+def _as_original(run: Run, swaps: Sequence[Swap]) -> Run:
+    def run_original(inputs: Any) -> tuple[Any, list[Tensor]]:
+        for swap in swaps:
+            swap.to_original()
+        try:
+            return run(inputs)
+        finally:
+            for swap in swaps:
+                swap.to_replacement()
+
+    return run_original
+
+
+@contextmanager
+def _trainable(layers: Sequence[keras.layers.Layer]) -> Iterator[None]:
+    """The layers, also those that their user has frozen, as trainable ones."""
+    flags: Mapping[int, bool] = {id(layer): layer.trainable for layer in layers}
+    try:
+        for layer in layers:
+            layer.trainable = True
+        yield
+    finally:
+        for layer in layers:
+            layer.trainable = flags[id(layer)]
