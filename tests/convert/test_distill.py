@@ -10,9 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from convert.models import KINDS
-from keras_gn.convert import convert_bn_to_gn, distill
-from keras_gn.convert.lesson import drawn
+from keras_gn.convert import distill
 from keras_gn.layers import GroupNormalization
 from zoo import data
 
@@ -223,75 +221,6 @@ def test_every_sample_is_used():
     teacher, student = (keras.Sequential([keras.Input((7,)), keras.layers.Dense(1)]) for _ in range(2))
     distill(teacher, student, np.eye(7, dtype="float32"), steps=400, batch_size=2, learning_rate=5e-2)
     np.testing.assert_allclose(student(np.eye(7)), teacher(np.eye(7)), atol=1e-2)
-
-
-def converted_by_hand(**settings):
-    """A model with two norms, and it converted; and a function for the errors of the norms and the output."""
-    inputs = keras.Input((8, 8, 3))
-    conv = keras.layers.Conv2D(16, 3, bias_initializer="random_normal")
-    first = keras.layers.BatchNormalization(name="first")(conv(inputs))
-    second = keras.layers.BatchNormalization(name="second")(keras.layers.Conv2D(16, 3)(keras.ops.relu(first)))
-    outputs = keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(second))
-    teacher = keras.Model(inputs, outputs)
-    student = convert_bn_to_gn(teacher, **settings)
-    names = ("first", "second")
-    models = [
-        keras.Model(model.input, [*(model.get_layer(name).output for name in names), model.output])
-        for model in (teacher, student)
-    ]
-
-    def errors():
-        outputs = zip(*(model(IMAGES) for model in models), strict=True)
-        return [scaled_squares(float64(taught), float64(given)) for taught, given in outputs]
-
-    return teacher, student, errors
-
-
-IMAGES = GENERATOR.normal(size=(24, 8, 8, 3)).astype("float32") + 1
-
-
-def test_converted_layers_are_matched():
-    teacher, student, errors = converted_by_hand(weights="copy")
-    *of_layers, of_output = errors()
-    losses = distill(teacher, student, IMAGES, steps=60, mixup=False)
-    np.testing.assert_allclose(losses[0], of_output + np.mean(of_layers), rtol=1e-4)
-    assert np.all(np.array(errors()[:2]) < np.array(of_layers) / 2)
-
-
-def test_layers_need_not_be_matched():
-    teacher, student, errors = converted_by_hand(weights="copy")
-    expected = errors()[-1]
-    losses = distill(teacher, student, IMAGES, steps=1, mixup=False, match_layers=False)
-    np.testing.assert_allclose(losses[0], expected, rtol=1e-4)
-
-
-MATCHED = (
-    *("TimeDistributed norm", "TimeDistributed model", "recurrent cell", "bidirectional cell", "residual layer"),
-    *("subclassed", "nested", "shared norm", "shared model", "inputs and outputs", "embedding mask"),
-)
-
-
-@pytest.mark.parametrize("name", MATCHED)
-def test_kinds_of_models_that_are_matched(name):
-    """Layers in loops over time are left out, those of the user's own code are not."""
-    kind = KINDS[name]
-    teacher = kind.make()
-    student = convert_bn_to_gn(teacher, weights="copy")
-    losses = distill(teacher, student, kind.inputs(), steps=30, learning_rate=3e-3, mixup=False)
-    assert losses[-1] < losses[0]
-
-
-def test_every_other_sample_is_a_mixture_of_two():
-    samples = np.diag(np.arange(1.0, 9.0)).astype("float32")
-    mixed = next(drawn([samples], mixup=True))
-    assert mixed.dtype == "float32"
-    np.testing.assert_array_equal(mixed[::2], samples[::2])
-    shares = mixed[1::2] / np.arange(1, 9)
-    np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-6)
-    assert 0 < np.diag(shares, 1)[0] < 1
-    np.testing.assert_array_equal(next(drawn([samples], mixup=False)), samples)
-    tokens = samples.astype("int32")
-    np.testing.assert_array_equal(next(drawn([tokens], mixup=True)), tokens)
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "float64"])
