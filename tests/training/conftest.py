@@ -6,7 +6,7 @@ import pytest
 
 from zoo import data
 from zoo.tasks import ImageClassification
-from zoo.training import TrainConfig
+from zoo.training.config import TrainConfig
 
 
 @pytest.fixture(scope="session")

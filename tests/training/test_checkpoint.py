@@ -1,30 +1,38 @@
 import json
+import resource
 
+import keras
 import numpy as np
 import pytest
 
 from zoo.errors import UserError
-from zoo.training import checkpoint, prepare
-from zoo.training.checkpoint import Progress
+from zoo.training.checkpoint import Checkpoints, Progress
+from zoo.training.fit import prepare
+
+
+def variables(training):
+    return [*training.trainer.weights, *training.trainer.optimizer.variables]
 
 
 def change(training, amount):
-    for variable in (*training.trainer.weights, *training.trainer.optimizer.variables):
+    for variable in variables(training):
         variable.assign_add(np.full(variable.shape, amount).astype(variable.dtype))
 
 
 def values(training):
-    return [np.array(v) for v in (*training.trainer.weights, *training.trainer.optimizer.variables)]
+    return [np.array(variable) for variable in variables(training)]
 
 
-def save_epochs(folder, training, count):
-    """A checkpoint for each epoch; returns what each of them holds."""
+def save_epochs(checkpoints, training, count):
+    """A checkpoint for each epoch of ten steps; returns what each of them holds."""
     stored = {}
     for epoch in range(1, count + 1):
         change(training, 1)
         stored[epoch] = values(training)
-        progress = Progress(epoch=epoch, history=[{"epoch": e} for e in range(1, epoch + 1)], best=0.5)
-        checkpoint.save(folder, training.trainer, progress)
+        history = [{"epoch": e} for e in range(1, epoch + 1)]
+        checkpoints.save(Progress(epoch=epoch, history=history, best=0.5), step=10 * epoch)
+    change(training, 7)  # while the newest is being written
+    checkpoints.wait()
     return stored
 
 
@@ -33,54 +41,88 @@ def assert_holds(training, expected):
         np.testing.assert_array_equal(value, reference)
 
 
-def test_the_newest_comes_back_with_optimizer_and_history(tmp_path, config, task):
-    training = prepare(config, task)
-    stored = save_epochs(tmp_path, training, 3)
-    change(training, 5)
-    progress = checkpoint.restore_latest(tmp_path, training.trainer)
-    assert (progress.epoch, len(progress.history), progress.best) == (3, 3, 0.5)
+@pytest.fixture
+def training(config, task):
+    return prepare(config, task)
+
+
+@pytest.fixture
+def checkpoints(tmp_path, training):
+    opened = Checkpoints(tmp_path, training.trainer)
+    yield opened
+    opened.close()
+
+
+def test_the_newest_comes_back_with_optimizer_and_history(tmp_path, training, checkpoints):
+    stored = save_epochs(checkpoints, training, 3)
+    progress = checkpoints.restore()
+    assert (progress.epoch, progress.batch, len(progress.history), progress.best) == (3, 0, 3, 0.5)
     assert_holds(training, stored[3])
-    assert [path.name for path in sorted(tmp_path.iterdir())] == ["epoch_0002", "epoch_0003"]
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["step_00000020", "step_00000030"]
 
 
-@pytest.mark.parametrize(("name", "content"), [("state.json", None), ("state.weights.h5", None), ("state.json", b"{}")])
-def test_a_damaged_newest_falls_back_to_the_one_before(tmp_path, config, task, name, content, caplog):
-    training = prepare(config, task)
-    stored = save_epochs(tmp_path, training, 2)
-    broken = tmp_path / "epoch_0002" / name
+@pytest.mark.parametrize(
+    ("name", "content"), [("state.json", None), ("variables.npz", None), ("state.json", b"{}"), ("variables.npz", b"")]
+)
+def test_a_damaged_newest_falls_back_to_the_one_before(tmp_path, training, checkpoints, name, content, caplog):
+    stored = save_epochs(checkpoints, training, 2)
+    broken = tmp_path / "step_00000020" / name
     broken.write_bytes(broken.read_bytes()[: broken.stat().st_size // 2] if content is None else content)
-    change(training, 5)
-    assert checkpoint.restore_latest(tmp_path, training.trainer).epoch == 1
+    assert checkpoints.restore().epoch == 1
     assert_holds(training, stored[1])
-    assert "epoch_0002" in caplog.text
+    assert "step_00000020" in caplog.text
 
 
-def test_without_a_checkpoint_training_starts_at_zero(tmp_path, config, task):
-    assert checkpoint.restore_latest(tmp_path, prepare(config, task).trainer) == Progress()
+def test_a_changed_byte_is_found(tmp_path, training, checkpoints, caplog):
+    save_epochs(checkpoints, training, 2)
+    file = tmp_path / "step_00000020" / "variables.npz"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    assert checkpoints.restore().epoch == 1
+    assert "its checksum differs" in caplog.text
 
 
-def test_another_architecture_is_refused(tmp_path, config, task):
-    training = prepare(config, task)
-    path = checkpoint.save(tmp_path, training.trainer, Progress(epoch=1))
-    state = json.loads((path / "state.json").read_text())
-    (path / "state.json").write_text(json.dumps({**state, "architecture": "another"}))
-    with pytest.raises(UserError, match=r"checkpoint of the same architecture.*epoch_0001"):
-        checkpoint.restore_latest(tmp_path, training.trainer)
+def test_random_states_and_metrics_come_back(tmp_path):
+    image = keras.Input((8, 8, 1))
+    dropped = keras.layers.Dropout(0.5, seed=1)(keras.layers.Flatten()(image))
+    model = keras.Model(image, keras.layers.Dense(10)(dropped))
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
+    x, y = np.random.default_rng(0).random((32, 8, 8, 1)), np.arange(32) % 10
+    model.train_on_batch(x, y)
+    checkpoints = Checkpoints(tmp_path, model)
+    checkpoints.save(Progress(batch=1), step=1)
+    checkpoints.wait()
+    expected = model.train_on_batch(x, y)
+    checkpoints.restore()
+    checkpoints.restore_metrics()
+    assert model.train_on_batch(x, y) == expected
+    checkpoints.close()
 
 
-def test_a_failed_write_keeps_the_checkpoint_before(tmp_path, config, task, monkeypatch):
-    training = prepare(config, task)
-    stored = save_epochs(tmp_path, training, 1)
+def test_without_a_checkpoint_training_starts_at_zero(checkpoints):
+    assert checkpoints.restore() == Progress()
 
-    def full_disk(path):
-        path.write_bytes(b"half")
-        raise OSError(28, "No space left on device", str(path))
 
-    monkeypatch.setattr(training.trainer, "save_weights", full_disk)
-    with pytest.raises(OSError, match="No space left"):
-        checkpoint.save(tmp_path, training.trainer, Progress(epoch=2))
-    assert [path.name for path in tmp_path.iterdir()] == ["epoch_0001"]
-    monkeypatch.undo()
-    change(training, 5)
-    assert checkpoint.restore_latest(tmp_path, training.trainer).epoch == 1
+def test_another_architecture_is_refused(tmp_path, checkpoints):
+    checkpoints.save(Progress(epoch=1), step=10)
+    checkpoints.wait()
+    file = tmp_path / "step_00000010" / "state.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "architecture": "another"}))
+    with pytest.raises(UserError, match=r"checkpoint of the same architecture.*step_00000010"):
+        checkpoints.restore()
+
+
+def test_a_checkpoint_that_cannot_be_written_is_an_error_and_the_others_stay(tmp_path, training, checkpoints):
+    stored = save_epochs(checkpoints, training, 1)
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limit[1]))
+    try:
+        checkpoints.save(Progress(epoch=2), step=20)
+        with pytest.raises(OSError, match="File too large"):
+            checkpoints.wait()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert [path.name for path in tmp_path.iterdir()] == ["step_00000010"]
+    assert checkpoints.restore().epoch == 1
     assert_holds(training, stored[1])

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from zoo.training import TrainConfig
+from zoo.training.config import TrainConfig
 from zoo.training.optimizer import make_optimizer
 
 
@@ -57,19 +57,6 @@ def test_adamw_leaves_the_norm_undecayed_when_told_to():
     after = apply(config, model, nothing)
     np.testing.assert_allclose(after[0], kernel * (1 - 0.1 * 0.5), rtol=1e-5)
     np.testing.assert_array_equal(after[2], gamma)
-
-
-def test_accumulated_batches_make_one_step_of_their_mean():
-    config = TrainConfig(learning_rate=0.1)
-    keras.utils.set_random_seed(1)
-    one = model_with_norm()
-    several = keras.models.clone_model(one)
-    several.set_weights(one.get_weights())
-    gradients = random_gradients(one, 4)
-    means = [[np.mean(parts, axis=0) for parts in zip(*gradients, strict=True)]]
-    accumulating = TrainConfig(learning_rate=0.1, accumulate=4)
-    for value, expected in zip(apply(accumulating, several, gradients), apply(config, one, means), strict=True):
-        np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_the_clip_bounds_the_norm_of_the_whole_gradient():

@@ -4,8 +4,8 @@ import json
 import pytest
 
 from zoo.errors import UserError
-from zoo.training import RunFolder, TrainConfig
-from zoo.training.run_folder import default_path, require_space
+from zoo.training.config import TrainConfig
+from zoo.training.run_folder import RunFolder, default_path, require_space
 from zoo.training.run_folder import start as start_run
 
 METADATA = {"dataset": "digits", "class_names": ["0", "1"]}

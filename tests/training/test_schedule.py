@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from zoo.errors import UserError
-from zoo.training import TrainConfig
+from zoo.training.config import TrainConfig
 from zoo.training.duration import in_steps
 from zoo.training.schedule import learning_rate_schedule, peak_learning_rate
 
 
-def rates(config, *, batches_per_epoch=10, total_batches=100):
-    schedule = learning_rate_schedule(config, batches_per_epoch=batches_per_epoch, total_batches=total_batches)
-    return np.array([float(schedule(step)) for step in range(total_batches)])
+def rates(config, *, steps_per_epoch=10, total_steps=100):
+    schedule = learning_rate_schedule(config, steps_per_epoch=steps_per_epoch, total_steps=total_steps)
+    return np.array([float(schedule(step)) for step in range(total_steps)])
 
 
 def config(**fields):
@@ -55,11 +55,3 @@ def test_warmup_is_linear_and_ends_at_the_peak():
     warm = rates(config(schedule="constant", warmup="2"))
     np.testing.assert_allclose(warm[:20], np.arange(1, 21) / 20, rtol=1e-6)
     np.testing.assert_allclose(warm[20:], 1)
-
-
-def test_with_accumulation_durations_count_optimizer_steps():
-    # 4 batches a step: a warm-up of 5 steps takes 20 batches, and so does one of 2 epochs.
-    in_batches = rates(config(schedule="constant", warmup="5steps", accumulate=4))
-    assert in_batches[18] < 1
-    assert in_batches[19] == pytest.approx(1)
-    np.testing.assert_allclose(in_batches, rates(config(schedule="constant", warmup="2", accumulate=4)))

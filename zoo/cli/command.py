@@ -3,6 +3,7 @@
 import argparse
 import errno
 import logging
+import os
 import sys
 from collections.abc import Callable
 
@@ -10,6 +11,7 @@ import tensorflow as tf
 
 from zoo.data import corrupt
 from zoo.errors import UserError
+from zoo.training.preemption import PreemptedError
 
 FAILED = 2
 INTERRUPTED = 130  # the shell's code for a program that Ctrl-C ended
@@ -37,6 +39,8 @@ def run(command: Callable[[argparse.Namespace], None], arguments: argparse.Names
         return _fail(f"Out of memory; choose a smaller --batch-size. {error.message.splitlines()[0]}")
     except KeyboardInterrupt:
         return INTERRUPTED
+    except PreemptedError:
+        return os.EX_TEMPFAIL  # run it again, it says to a cluster
     return 0
 
 

@@ -13,8 +13,9 @@ from zoo.cli.task import load_dataset, prepared_spec
 from zoo.errors import UserError
 from zoo.export import read_metadata
 from zoo.tasks import Evaluation, ImageClassification
-from zoo.training import RunFolder, TrainConfig
+from zoo.training.config import TrainConfig
 from zoo.training.evaluation import evaluate_model, evaluate_signatures, save_evaluation
+from zoo.training.run_folder import RunFolder
 
 
 def main(argv: Sequence[str] | None = None) -> int:

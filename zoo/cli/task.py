@@ -8,7 +8,7 @@ from zoo.data.catalog import get_spec
 from zoo.errors import unknown_name
 from zoo.models.norms import parse_norm
 from zoo.tasks import ImageClassification
-from zoo.training import TrainConfig
+from zoo.training.config import TrainConfig
 
 
 def refuse_unknown_names(config: TrainConfig) -> None:

@@ -15,10 +15,13 @@ from zoo.export import export_saved_model
 from zoo.files import write_json
 from zoo.recipes import RECIPES, get_recipe
 from zoo.tasks import ImageClassification
-from zoo.training import RunFolder, TrainConfig, fit, prepare
+from zoo.training.config import TrainConfig
+from zoo.training.distribute import has_several_workers, is_chief, make_strategy, sum_over_workers
 from zoo.training.evaluation import evaluate_model, save_evaluation
+from zoo.training.fit import fit, prepare
 from zoo.training.native_kernel import prepare_native_kernel
-from zoo.training.run_folder import default_path, refuse_conflict, require_space, start
+from zoo.training.preemption import PreemptedError
+from zoo.training.run_folder import RunFolder, default_path, refuse_conflict, require_space, start
 
 logger = logging.getLogger(__name__)
 
@@ -32,33 +35,57 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--recipe", help=f"named configuration, by default the data set's: {', '.join(RECIPES)}")
     parser.add_argument("--output", type=Path, help="run folder (default: runs/MODEL-NORM-DATASET, numbered)")
-    parser.add_argument("--resume", action="store_true", help="continue an interrupted run from its last checkpoint")
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        const="always",
+        choices=("always", "if-begun"),
+        help="continue an interrupted run from its last checkpoint; if-begun: or start it, where there is none",
+    )
+    parser.add_argument(
+        "--checkpoint-every",
+        default="1epoch",
+        metavar="DURATION",
+        help="as 0.5 (epochs) or 500steps; the end of an epoch always leaves a checkpoint (default: 1epoch)",
+    )
     add_config_arguments(parser)
     return command.run(train, parser.parse_args(argv))
 
 
 def train(arguments: argparse.Namespace) -> None:
-    """Trains, evaluates and exports one run."""
-    config, path = _configuration_and_path(arguments)
+    """Trains, evaluates and exports one run; of several workers, the chief evaluates and exports."""
+    config, path, resume = _run_to_train(arguments)
     # Nothing is loaded, let alone written, before what can be refused at once has been.
     refuse_unknown_names(config)
-    refuse_conflict(path, config, resume=arguments.resume)
+    strategy = make_strategy(config.strategy)
+    chief = is_chief(strategy)
+    if has_several_workers(strategy) and arguments.output is None:
+        raise UserError("`output` must name the run folder where several workers train: one that all of them see.")
+    if chief:
+        refuse_conflict(path, config, resume=resume)
     task = make_task(config)
     logger.info(task.summary())
     prepare_native_kernel()
     training = prepare(config, task)
-    require_space(path, training.model.count_params())
-    folder = start(path, config, task.metadata(), resume=arguments.resume)
+    if chief:
+        require_space(path, training.model.count_params())
+    folder = start(path, config, task.metadata(), resume=resume) if chief else RunFolder(path)
     try:
-        fit(training, folder)
-        _finish(config, task, folder)
+        fit(training, folder, checkpoint_every=arguments.checkpoint_every)
     except KeyboardInterrupt:
         sys.stderr.write(f"\nInterrupted. Continue with: python train.py --output {path} --resume\n")
         raise
+    except PreemptedError:
+        logger.info("ended by SIGTERM; continue with: python train.py --output %s --resume", path)
+        raise
+    if chief:
+        _finish(config, task, folder)
+    sum_over_workers(strategy, 0)  # the end of a worker would end the others
 
 
-def _configuration_and_path(arguments: argparse.Namespace) -> tuple[TrainConfig, Path]:
-    if arguments.resume and arguments.recipe:
+def _run_to_train(arguments: argparse.Namespace) -> tuple[TrainConfig, Path, bool]:
+    """The configuration of the run, its folder, and whether it goes on."""
+    if arguments.resume == "always" and arguments.recipe:
         raise UserError(
             "`recipe` can't be changed by a resume, which continues with the settings of the run. Received: "
             f"recipe={arguments.recipe!r}. Leave it out."
@@ -67,10 +94,11 @@ def _configuration_and_path(arguments: argparse.Namespace) -> tuple[TrainConfig,
     # A data set's name finds its recipe; one without a recipe is told as a data set.
     of_dataset = RECIPES.get(overrides.get("dataset", TrainConfig().dataset), TrainConfig())
     config = dataclasses.replace(get_recipe(arguments.recipe) if arguments.recipe else of_dataset, **overrides)
-    path = arguments.output or default_path(config, resume=arguments.resume)
-    if arguments.resume:
+    path = arguments.output or default_path(config, resume=arguments.resume is not None)
+    resume = arguments.resume == "always" or (arguments.resume is not None and RunFolder(path).config_file.exists())
+    if resume:
         config = dataclasses.replace(RunFolder(path).read_config(), **overrides)
-    return config, path
+    return config, path, resume
 
 
 def _finish(config: TrainConfig, task: ImageClassification, folder: RunFolder) -> None:

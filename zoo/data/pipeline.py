@@ -18,12 +18,20 @@ _Prepare = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 def training_batches(
-    records: Records, spec: DatasetSpec, *, batch_size: int, seed: int, epoch: int = 0
+    records: Records,
+    spec: DatasetSpec,
+    *,
+    batch_size: int,
+    seed: int,
+    epoch: int = 0,
+    skip: int = 0,
+    share: tuple[int, int] = (0, 1),
 ) -> tf.data.Dataset:
     """Shuffled, augmented, full batches, epoch after epoch without end.
 
     The order of an epoch is a pure function of (seed, epoch) and the augmentation of a record in it of (seed, epoch,
-    record), so a run that starts at `epoch` gets what an uninterrupted run got from there on.
+    record), so a run that starts at `epoch` gets what an uninterrupted run got from there on. Several workers read
+    different parts of the same batches.
 
     Args:
         records: of the training split.
@@ -32,12 +40,15 @@ def training_batches(
             In place of files that were skipped, the first ones of the epoch come again.
         seed: of order and augmentation.
         epoch: where to start, from 0.
+        skip: batches of that epoch that are left out.
+        share: (index, workers): the part of every batch to read, of so many equal ones.
 
     Returns:
-        Batches (image float32 [batch_size, S, S, C] standardized, label int32 [batch_size]).
+        Batches (image float32 [B, S, S, C] standardized, label int32 [B]) with B = batch_size / workers.
 
     Raises:
-        UserError: `batch_size` is below 1 or above `len(records)`, or the augmentation is unknown.
+        UserError: `batch_size` is below 1, above `len(records)` or no multiple of the workers, or the augmentation is
+            unknown.
 
     >>> from zoo.data import load
     >>> digits = load("digits")
@@ -46,6 +57,10 @@ def training_batches(
     (TensorShape([32, 16, 16, 1]), TensorShape([32]))
     """
     _check_batch_size(batch_size, records)
+    if batch_size % share[1]:
+        raise UserError(
+            f"`batch_size` must be a multiple of the {share[1]} workers. Received: batch_size={batch_size}."
+        )
     if spec.augmentation not in AUGMENTATIONS:
         raise unknown_name("augmentation", spec.augmentation, AUGMENTATIONS)
     augmentation = AUGMENTATIONS[spec.augmentation]
@@ -54,12 +69,21 @@ def training_batches(
         image = image_ops.match_channels(image, spec.channels)
         return image_ops.standardize(augmentation.apply(image, spec, draws), spec)
 
+    worker, workers = share
+    size, count = batch_size // workers, len(records) // batch_size
+    own = slice(worker * size, (worker + 1) * size)
+
     def one_epoch(at: tf.Tensor) -> tf.data.Dataset:
-        plan = tf.data.Dataset.from_tensor_slices(_epoch_plan(records, augmentation, seed, at))
-        if records.paths is not None:
-            # Repeated, so that an epoch has its number of batches also when files are skipped.
-            plan = _read(plan, records, prepare).repeat()
-        return plan.batch(batch_size, drop_remainder=True).take(len(records) // batch_size)
+        left_out = tf.where(at == epoch, tf.constant(skip, tf.int64), 0)
+        plan = tf.data.Dataset.from_tensor_slices(_epoch_plan(records, augmentation, seed, at)).batch(batch_size)
+        plan = plan.map(lambda order, draws: (order[own], draws[own]))
+        if records.images is not None:
+            return plan.take(count).skip(left_out)
+        # Which records fill a batch is known only once those before it are read, where corrupt files are left out.
+        unread = left_out if records.on_corrupt == "refuse" else tf.zeros_like(left_out)
+        # Repeated, so that an epoch has its number of batches also when files are skipped.
+        examples = _read(plan.skip(unread).unbatch(), records, prepare).repeat()
+        return examples.batch(size, drop_remainder=True).take(count - unread).skip(left_out - unread)
 
     batches = tf.data.Dataset.counter(epoch).flat_map(one_epoch)
     if records.images is not None:

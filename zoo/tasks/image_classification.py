@@ -64,10 +64,12 @@ class ImageClassification:
         """How many examples a split has; 0 where the data doesn't have it."""
         return len(self.dataset.splits.get(split, ()))
 
-    def training_batches(self, batch_size: int, *, seed: int, epoch: int) -> tf.data.Dataset:
-        """Shuffled, augmented batches without end, from the start of `epoch` on."""
-        records = self._records("train")
-        return training_batches(records, self.dataset.spec, batch_size=batch_size, seed=seed, epoch=epoch)
+    def training_batches(
+        self, batch_size: int, *, seed: int, epoch: int, skip: int = 0, share: tuple[int, int] = (0, 1)
+    ) -> tf.data.Dataset:
+        """Shuffled, augmented batches without end, from the batch number `skip` of `epoch` on."""
+        records, spec = self._records("train"), self.dataset.spec
+        return training_batches(records, spec, batch_size=batch_size, seed=seed, epoch=epoch, skip=skip, share=share)
 
     def evaluation_batches(self, split: str, batch_size: int) -> tf.data.Dataset:
         """Every image of a split once, in order."""

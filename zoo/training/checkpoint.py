@@ -1,88 +1,194 @@
-"""Checkpoints at the end of an epoch: weights, optimizer and the history so far, whole or not at all."""
+"""Checkpoints: everything that the next step depends on, written beside the training, whole or not at all."""
 
 import hashlib
 import json
 import logging
 import shutil
-from dataclasses import dataclass, field
+import zipfile
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from zoo.errors import UserError
 from zoo.files import atomic_path
+from zoo.training.distribute import from_chief, is_chief
 
 logger = logging.getLogger(__name__)
 
 KEEP = 2  # the newest, and the one before in case the newest turns out unreadable
+_NONE = -1
 
 
 @dataclass
 class Progress:
-    """What the next epoch depends on besides weights and optimizer.
+    """Where a run is, besides the numbers in its variables.
 
-    `epoch` counts finished epochs, `history` has a row (name -> value) for each of them, and `best` is the
-    highest value of the watched metric so far, None before the first.
+    `epoch` counts finished epochs and `batch` the batches done in the next one; `history` has a row (name -> value)
+    for each finished epoch, and `best` is the highest value of the watched metric so far, None before the first.
     """
 
     epoch: int = 0
+    batch: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
     best: float | None = None
 
 
-def save(folder: Path, model: keras.Model, progress: Progress) -> Path:
-    """Writes `folder/epoch_NNNN/` in one step and removes all but the newest checkpoints."""
-    target = folder / f"epoch_{progress.epoch:04d}"
+class Checkpoints:
+    """The newest checkpoints of a run, in folders `step_NNNNNNNN`.
+
+    One has the model's variables, those of its random generators among them, the optimizer's and, within an epoch, the
+    metrics' so far, with a checksum; and the `Progress`. A thread writes it while the training goes on. All workers
+    call the same methods at the same steps, and the chief writes.
+
+    Args:
+        folder: where they lie; the same for all workers.
+        trainer: a compiled model whose optimizer is built.
+    """
+
+    def __init__(self, folder: Path, trainer: keras.Model) -> None:
+        self.folder = folder
+        self.trainer = trainer
+        self._strategy = trainer.distribute_strategy
+        self._metrics: list[np.ndarray] = []
+        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
+        self._writing: Future[None] | None = None
+
+    def save(self, progress: Progress, *, step: int) -> None:
+        """Takes a copy of everything, and writes it once the one before is written.
+
+        Raises:
+            OSError: the one before couldn't be written.
+        """
+        metrics = self.trainer.metrics_variables if progress.batch else []
+        arrays = {"state": _values(self._state()), "metric": _values(metrics)}
+        content = {**asdict(progress), "architecture": self._fingerprint()}
+        self.wait()
+        if is_chief(self._strategy):
+            self._writing = self._writer.submit(_write, self.folder / f"step_{step:08d}", arrays, content)
+
+    def wait(self) -> None:
+        """Returns when everything is written.
+
+        Raises:
+            OSError: it couldn't be written.
+        """
+        if self._writing is not None:
+            writing, self._writing = self._writing, None
+            writing.result()
+
+    def restore(self) -> Progress:
+        """Sets the model and its optimizer to the newest readable checkpoint; without one, a run starts at epoch 0.
+
+        Raises:
+            UserError: the checkpoint is of another architecture, or a worker doesn't see it.
+        """
+        found = self._newest() if is_chief(self._strategy) else None
+        step = from_chief(self._strategy, _NONE if found is None else _step(found[0]))
+        if step == _NONE:
+            return Progress()
+        path = self.folder / f"step_{step:08d}"
+        try:
+            _, content, arrays = found or (path, *_read(path))
+        except _UNREADABLE as error:
+            raise UserError(
+                f"`output` must be a folder that all workers see. Received: {path}, unreadable here ({error})."
+            ) from error
+        if content.pop("architecture") != self._fingerprint():
+            raise UserError(
+                f"`resume` needs a checkpoint of the same architecture. Received: {path}, whose variables have other "
+                "names or shapes than those of the model. Resume with the model that wrote it, or start anew."
+            )
+        _assign(self._state(), arrays["state"])
+        self._metrics = arrays["metric"]
+        return Progress(**content)
+
+    def restore_metrics(self) -> None:
+        """Sets the metrics, which exist only once `fit` has begun, to what they were within the epoch."""
+        if self._metrics:
+            _assign(self.trainer.metrics_variables, self._metrics)
+        self._metrics = []
+
+    def close(self) -> None:
+        """Waits as `wait` does, and ends the thread."""
+        try:
+            self.wait()
+        finally:
+            self._writer.shutdown()
+
+    def _state(self) -> list[keras.Variable]:
+        metrics = {id(variable) for variable in self.trainer.metrics_variables}
+        variables = [*self.trainer.variables, *self.trainer.optimizer.variables]
+        return list({id(variable): variable for variable in variables if id(variable) not in metrics}.values())
+
+    def _fingerprint(self) -> str:
+        """A hash of the weights' paths and of every variable's shape, in order: equal for equal architectures."""
+        names = [variable.path for variable in self.trainer.weights]  # Keras numbers those of its optimizers
+        shapes = [tuple(variable.shape) for variable in self._state()]
+        return hashlib.sha256(f"{names}{shapes}".encode()).hexdigest()
+
+    def _newest(self) -> tuple[Path, dict[str, Any], dict[str, list[np.ndarray]]] | None:
+        for path in newest_first(self.folder):
+            try:
+                return path, *_read(path)
+            except _UNREADABLE as error:
+                logger.warning("skipped the unreadable checkpoint %s (%s)", path, error)
+        return None
+
+
+def newest_first(folder: Path) -> list[Path]:
+    """The checkpoints in a folder."""
+    return sorted(folder.glob("step_*"), key=_step, reverse=True)
+
+
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile)
+
+
+def _write(target: Path, arrays: dict[str, list[np.ndarray]], content: dict[str, Any]) -> None:
     with atomic_path(target) as temporary:
         temporary.mkdir()
-        model.save_weights(_weights_file(temporary))
-        state = {
-            "epoch": progress.epoch,
-            "history": progress.history,
-            "best": progress.best,
-            "architecture": fingerprint(model),
-        }
-        (temporary / "state.json").write_text(json.dumps(state, indent=2), encoding="utf-8")
-    for old in sorted(folder.glob("epoch_*"))[:-KEEP]:
+        file = _arrays_file(temporary)
+        numbered = {f"{kind}_{index}": array for kind, each in arrays.items() for index, array in enumerate(each)}
+        np.savez(file, **numbered)
+        content = {**content, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+        _state_file(temporary).write_text(json.dumps(content, indent=2), encoding="utf-8")
+    for old in newest_first(target.parent)[KEEP:]:
         shutil.rmtree(old)
-    return target
 
 
-def restore_latest(folder: Path, model: keras.Model) -> Progress:
-    """Loads the newest readable checkpoint into a compiled `model`; without one, training starts at epoch 0.
-
-    Raises:
-        UserError: the checkpoint is of another architecture.
-    """
-    for path in sorted(folder.glob("epoch_*"), reverse=True):
-        try:
-            state = json.loads((path / "state.json").read_text(encoding="utf-8"))
-            progress = Progress(epoch=state["epoch"], history=state["history"], best=state["best"])
-            _refuse_other_architecture(path, state["architecture"], model)
-            model.load_weights(_weights_file(path))
-        except UserError:
-            raise
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            logger.warning("skipped the unreadable checkpoint %s (%s)", path, error)
-            continue
-        return progress
-    return Progress()
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, list[np.ndarray]]]:
+    content = json.loads(_state_file(path).read_text(encoding="utf-8"))
+    file = _arrays_file(path)
+    if hashlib.sha256(file.read_bytes()).hexdigest() != content.pop("sha256"):
+        raise ValueError("its checksum differs")
+    with np.load(file, allow_pickle=False) as stored:
+        arrays: dict[str, list[np.ndarray]] = {"state": [], "metric": []}
+        for name in stored.files:  # in the order of writing
+            arrays[name.partition("_")[0]].append(stored[name])
+    return content, arrays
 
 
-def fingerprint(model: keras.Model) -> str:
-    """A hash of every weight's path and shape, in order: equal for equal architectures."""
-    lines = [f"{weight.path} {tuple(weight.shape)}" for weight in model.weights]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+def _values(variables: Iterable[keras.Variable]) -> list[np.ndarray]:
+    # A copy: what a variable shows may be its own memory, which the next step overwrites.
+    return [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
 
 
-def _weights_file(folder: Path) -> Path:
-    return folder / "state.weights.h5"
+def _assign(variables: Sequence[keras.Variable], values: Sequence[np.ndarray]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
 
 
-def _refuse_other_architecture(path: Path, stored: str, model: keras.Model) -> None:
-    if stored != fingerprint(model):
-        raise UserError(
-            f"`resume` needs a checkpoint of the same architecture. Received: {path}, whose weights have other "
-            f"names or shapes than those of {model.name}. Resume with the model that wrote it, or start anew."
-        )
+def _step(path: Path) -> int:
+    return int(path.name.removeprefix("step_"))
+
+
+def _arrays_file(folder: Path) -> Path:
+    return folder / "variables.npz"
+
+
+def _state_file(folder: Path) -> Path:
+    return folder / "state.json"

@@ -12,7 +12,7 @@ from zoo.training.duration import in_steps
 OPTIMIZERS = ("sgd", "adamw")
 SCHEDULES = ("constant", "cosine", "step")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
-STRATEGIES = ("auto", "one", "mirrored")
+STRATEGIES = ("auto", "one", "mirrored", "multi_worker", "tpu")
 JIT_CHOICES = ("auto", "on", "off")
 
 

@@ -5,35 +5,45 @@ import math
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import keras
+import tensorflow as tf
 
+from zoo.errors import UserError
 from zoo.tasks.task import Task
-from zoo.training import checkpoint
+from zoo.training.checkpoint import Checkpoints, Progress
+from zoo.training.checkpointing import Checkpointing
 from zoo.training.config import TrainConfig
-from zoo.training.distribute import check_replicas, evaluation_batch_size, make_strategy, use_jit
+from zoo.training.distribute import (
+    check_replicas,
+    evaluation_batch_size,
+    is_chief,
+    make_strategy,
+    use_jit,
+    worker_share,
+)
+from zoo.training.duration import in_steps
 from zoo.training.nan_guard import NanGuard
 from zoo.training.optimizer import make_optimizer
+from zoo.training.preemption import Preemption
 from zoo.training.progress_bar import ProgressBar
 from zoo.training.recorder import Recorder
+from zoo.training.replica_fit import mended_metrics
 from zoo.training.run_folder import RunFolder
 from zoo.training.schedule import learning_rate_schedule
+from zoo.training.trainer import Trainer
 
 
 class StopAfter(keras.callbacks.Callback):
-    """Ends training after a number of batches, counted over all epochs."""
+    """Ends training after a number of optimizer steps, counted over all epochs."""
 
-    def __init__(self, total_batches: int, *, batches_per_epoch: int) -> None:
+    def __init__(self, total_steps: int) -> None:
         super().__init__()
-        self.total_batches = total_batches
-        self.batches_per_epoch = batches_per_epoch
-        self._epoch = 0
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        self._epoch = epoch
+        self.total_steps = total_steps
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        if self._epoch * self.batches_per_epoch + batch + 1 >= self.total_batches:
+        if self.model.steps_done >= self.total_steps:
             self.model.stop_training = True
 
 
@@ -42,15 +52,17 @@ class Training:
     """A run that is ready to start: its settings fit together, and its model is built and compiled.
 
     `trainer` is a twin of `model` that shares every weight and has the optimizer, so that `best.keras` is the
-    plain model, which loads without this package.
+    plain model, which loads without this package. A step takes `step_images` images, of all replicas and of all
+    batches that are accumulated.
     """
 
     config: TrainConfig
     task: Task
     model: keras.Model
-    trainer: keras.Model
-    batches_per_epoch: int
-    total_batches: int
+    trainer: Trainer
+    step_images: int
+    steps_per_epoch: int
+    total_steps: int
 
 
 def prepare(config: TrainConfig, task: Task) -> Training:
@@ -59,18 +71,21 @@ def prepare(config: TrainConfig, task: Task) -> Training:
     Raises:
         UserError: settings that don't fit together.
     """
-    keras.utils.set_random_seed(config.seed)
     strategy = make_strategy(config.strategy)
+    keras.utils.set_random_seed(config.seed)
     check_replicas(config, strategy)
-    task.training_batches(config.batch_size, seed=config.seed, epoch=0)  # refuses a batch larger than the data
-    batches_per_epoch = task.examples("train") // config.batch_size
-    total_batches = config.epochs * batches_per_epoch
-    if config.steps is not None:
-        total_batches = config.steps * config.accumulate
-    schedule = learning_rate_schedule(config, batches_per_epoch=batches_per_epoch, total_batches=total_batches)
+    step_images = config.batch_size * config.accumulate
+    if step_images > task.examples("train"):
+        raise UserError(
+            f"`batch_size` times `accumulate` must be at most the {task.examples('train')} training examples. "
+            f"Received: batch_size={config.batch_size}, accumulate={config.accumulate}. Choose a smaller one."
+        )
+    steps_per_epoch = task.examples("train") // step_images
+    total_steps = config.steps or config.epochs * steps_per_epoch
+    schedule = learning_rate_schedule(config, steps_per_epoch=steps_per_epoch, total_steps=total_steps)
     with strategy.scope(), _dtype_policy(config.precision):
         model = task.build_model()
-        trainer = keras.Model(model.input, model.output, name=model.name)
+        trainer = Trainer(model.input, model.output, name=model.name, accumulate=config.accumulate)
         trainer.compile(
             optimizer=make_optimizer(config, schedule, model),
             loss=task.loss,
@@ -78,45 +93,109 @@ def prepare(config: TrainConfig, task: Task) -> Training:
             jit_compile=use_jit(config, strategy),
         )
         trainer.optimizer.build(trainer.trainable_variables)
-    return Training(config, task, model, trainer, batches_per_epoch, total_batches)
+    return Training(config, task, model, trainer, step_images, steps_per_epoch, total_steps)
 
 
-def fit(training: Training, folder: RunFolder) -> None:
+def fit(training: Training, folder: RunFolder, *, checkpoint_every: str = "1epoch") -> None:
     """Trains from the folder's newest checkpoint on, or from the start where there is none.
 
-    Leaves `history.csv`, `curves.png`, TensorBoard logs, checkpoints and `best.keras` in the folder.
+    Leaves `history.csv`, `curves.png`, TensorBoard logs, checkpoints and `best.keras` in the folder; of several
+    workers, the chief does.
+
+    Args:
+        training: the run.
+        folder: where to write.
+        checkpoint_every: a duration, in epochs or steps. The end of an epoch always leaves a checkpoint.
 
     Raises:
         UserError: a checkpoint of another architecture, or a loss that is no longer finite.
+        PreemptedError: a SIGTERM came; the newest checkpoint is that of the last step.
     """
-    config, task, trainer = training.config, training.task, training.trainer
-    with trainer.distribute_strategy.scope():
-        progress = checkpoint.restore_latest(folder.checkpoints, trainer)
-    done_batches = progress.epoch * training.batches_per_epoch
-    bar = ProgressBar(training.total_batches, batch_size=config.batch_size, done_batches=done_batches)
-    validation = None
-    if held_out := task.examples("validation"):
-        replicas = trainer.distribute_strategy.num_replicas_in_sync
-        validation = task.evaluation_batches("validation", evaluation_batch_size(held_out, config.batch_size, replicas))
-    with contextlib.closing(bar), warnings.catch_warnings():
-        # Training data have no end; only a validation split whose corrupt files are left out is shorter than its size.
-        warnings.filterwarnings("ignore", message="Your input ran out of data", category=UserWarning)
-        trainer.fit(
-            task.training_batches(config.batch_size, seed=config.seed, epoch=progress.epoch),
-            epochs=math.ceil(training.total_batches / training.batches_per_epoch),
-            initial_epoch=progress.epoch,
-            steps_per_epoch=training.batches_per_epoch,
-            validation_data=validation,
-            shuffle=False,  # the data comes in its order already
-            verbose=0,
-            callbacks=[
-                bar,
-                NanGuard(folder.checkpoints),
-                StopAfter(training.total_batches, batches_per_epoch=training.batches_per_epoch),
-                keras.callbacks.TensorBoard(str(folder.logs), write_graph=False),
-                Recorder(folder, progress, training.model, watch=f"val_{task.watch}" if validation else None),
-            ],
+    every = max(in_steps(checkpoint_every, training.steps_per_epoch, argument="checkpoint_every"), 1)
+    trainer = training.trainer
+    with contextlib.ExitStack() as stack:
+        checkpoints = stack.enter_context(contextlib.closing(Checkpoints(folder.checkpoints, trainer)))
+        with trainer.distribute_strategy.scope():
+            progress = checkpoints.restore()
+        preemption = stack.enter_context(Preemption())
+        stack.enter_context(mended_metrics(trainer.distribute_strategy))
+        callbacks = _callbacks(training, folder, checkpoints, progress)
+        bar = callbacks[0]
+        stack.enter_context(contextlib.closing(bar))
+        callbacks.append(
+            Checkpointing(
+                checkpoints,
+                progress,
+                preemption,
+                steps_per_epoch=training.steps_per_epoch,
+                total_steps=training.total_steps,
+                every=every,
+            )
         )
+        # Training data have no end; only a validation split whose corrupt files are left out is shorter than its size.
+        stack.enter_context(warnings.catch_warnings())
+        warnings.filterwarnings("ignore", message="Your input ran out of data", category=UserWarning)
+        if progress.batch:  # the rest of an epoch, which Keras takes for a shorter one
+            _fit_epochs(training, progress, callbacks, last_epoch=progress.epoch + 1)
+        _fit_epochs(
+            training, progress, callbacks, last_epoch=math.ceil(training.total_steps / training.steps_per_epoch)
+        )
+
+
+def _fit_epochs(
+    training: Training, progress: Progress, callbacks: list[keras.callbacks.Callback], *, last_epoch: int
+) -> None:
+    done = progress.epoch * training.steps_per_epoch + progress.batch
+    if progress.epoch >= last_epoch or done >= training.total_steps:
+        return
+    training.trainer.fit(
+        _training_data(training, progress),
+        epochs=last_epoch,
+        initial_epoch=progress.epoch,
+        steps_per_epoch=training.steps_per_epoch - progress.batch,
+        validation_data=_validation_data(training),
+        shuffle=False,  # the data comes in its order already
+        verbose=0,
+        callbacks=callbacks,
+    )
+
+
+def _training_data(training: Training, progress: Progress) -> Any:
+    """What comes next; each worker reads its share only."""
+    strategy = training.trainer.distribute_strategy
+    share = worker_share(strategy)
+    batches = training.task.training_batches(
+        training.step_images, seed=training.config.seed, epoch=progress.epoch, skip=progress.batch, share=share
+    )
+    if share[1] == 1:
+        return batches
+    of_replica = training.step_images // strategy.num_replicas_in_sync
+    return strategy.distribute_datasets_from_function(lambda _: batches.rebatch(of_replica))
+
+
+def _validation_data(training: Training) -> tf.data.Dataset | None:
+    held_out = training.task.examples("validation")
+    if not held_out:
+        return None
+    replicas = training.trainer.distribute_strategy.num_replicas_in_sync
+    size = evaluation_batch_size(held_out, training.config.batch_size, replicas)
+    return training.task.evaluation_batches("validation", size)
+
+
+def _callbacks(
+    training: Training, folder: RunFolder, checkpoints: Checkpoints, progress: Progress
+) -> list[keras.callbacks.Callback]:
+    """All but the one that ends the run early, which comes last."""
+    chief = is_chief(training.trainer.distribute_strategy)
+    done_steps = progress.epoch * training.steps_per_epoch + progress.batch
+    watch = f"val_{training.task.watch}" if training.task.examples("validation") else None
+    return [
+        ProgressBar(training.total_steps, step_images=training.step_images, done_steps=done_steps, shown=chief),
+        NanGuard(folder.checkpoints),
+        StopAfter(training.total_steps),
+        *([keras.callbacks.TensorBoard(str(folder.logs), write_graph=False)] if chief else []),
+        Recorder(folder, checkpoints, progress, training.model, watch=watch),
+    ]
 
 
 @contextlib.contextmanager

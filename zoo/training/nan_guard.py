@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from zoo.errors import UserError
+from zoo.training.checkpoint import newest_first
 
 
 class NanGuard(keras.callbacks.Callback):
@@ -35,8 +36,8 @@ class NanGuard(keras.callbacks.Callback):
     def _check(self, loss: float | None, where: str) -> None:
         if loss is None or math.isfinite(loss):
             return
-        kept = sorted(self.checkpoints.glob("epoch_*"))
-        good = f"The last good checkpoint is kept: {kept[-1]}." if kept else "No epoch had ended yet."
+        kept = newest_first(self.checkpoints)
+        good = f"The last good checkpoint is kept: {kept[0]}." if kept else "There was no checkpoint yet."
         raise UserError(
             f"The loss and the weights must be finite. Received: loss={loss} at {where}. {good} Start a new run "
             "with a lower --learning-rate, a longer --warmup or --clip-norm 1; with mixed_float16, try mixed_bfloat16."

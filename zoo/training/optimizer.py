@@ -52,7 +52,6 @@ def make_optimizer(
     common = {
         "learning_rate": schedule,
         "global_clipnorm": config.clip_norm,
-        "gradient_accumulation_steps": config.accumulate if config.accumulate > 1 else None,
     }
     if config.optimizer == "sgd":
         optimizer = CoupledSGD(l2=config.weight_decay, momentum=config.momentum, **common)

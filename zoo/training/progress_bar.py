@@ -11,24 +11,28 @@ class ProgressBar(keras.callbacks.Callback):
     """Shows the run as one tqdm bar in images, with the loss and accuracy of the epoch so far.
 
     Args:
-        total_batches: batches of the whole run.
-        batch_size: images a batch.
-        done_batches: batches that an earlier, interrupted part of the run has made.
+        total_steps: optimizer steps of the whole run.
+        step_images: images a step.
+        done_steps: steps that an earlier, interrupted part of the run has made.
+        shown: False where another worker shows it.
     """
 
-    def __init__(self, total_batches: int, *, batch_size: int, done_batches: int = 0) -> None:
+    def __init__(self, total_steps: int, *, step_images: int, done_steps: int = 0, shown: bool = True) -> None:
         super().__init__()
-        self.total_batches = total_batches
-        self.batch_size = batch_size
-        self.done_batches = done_batches
+        self.total_steps = total_steps
+        self.step_images = step_images
+        self.done_steps = done_steps
+        self.shown = shown
         self._bar: tqdm | None = None
         self._epoch_start = 0.0
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        if self._bar is not None or not self.shown:  # Keras begins anew after the rest of an epoch
+            return
         interactive = sys.stderr.isatty()
         self._bar = tqdm(
-            total=self.total_batches * self.batch_size,
-            initial=self.done_batches * self.batch_size,
+            total=self.total_steps * self.step_images,
+            initial=self.done_steps * self.step_images,
             unit="images",
             unit_scale=True,
             dynamic_ncols=True,
@@ -46,7 +50,7 @@ class ProgressBar(keras.callbacks.Callback):
             return
         shown = {name: f"{value:.3f}" for name, value in (logs or {}).items() if name in ("loss", "accuracy")}
         self._bar.set_postfix(shown, refresh=False)
-        self._bar.update(self.batch_size)
+        self._bar.update(self.step_images)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         if self._bar is None:

@@ -4,28 +4,39 @@ import keras
 import pandas as pd
 
 from zoo.files import atomic_path
-from zoo.training import checkpoint
-from zoo.training.checkpoint import Progress
+from zoo.training.checkpoint import Checkpoints, Progress
 from zoo.training.curves import draw_curves
+from zoo.training.distribute import is_chief
 from zoo.training.run_folder import RunFolder
 
 
 class Recorder(keras.callbacks.Callback):
     """Writes history.csv, curves.png, best.keras and a checkpoint at the end of every epoch.
 
-    The checkpoint comes last: a run that dies before it repeats the epoch and writes the same files again.
+    The checkpoint comes last: a run that dies before it repeats the epoch and writes the same files again. Of several
+    workers, each keeps count and the chief writes.
 
     Args:
         folder: where to write.
+        checkpoints: where the checkpoint goes.
         progress: the state of the run, updated in place.
         best_model: the model to save as `best.keras`, sharing its weights with the one that trains.
         watch: the metric whose highest value is the best; None where nothing is held out, so that the newest
             model counts as the best.
     """
 
-    def __init__(self, folder: RunFolder, progress: Progress, best_model: keras.Model, *, watch: str | None) -> None:
+    def __init__(
+        self,
+        folder: RunFolder,
+        checkpoints: Checkpoints,
+        progress: Progress,
+        best_model: keras.Model,
+        *,
+        watch: str | None,
+    ) -> None:
         super().__init__()
         self.folder = folder
+        self.checkpoints = checkpoints
         self.progress = progress
         self.best_model = best_model
         self.watch = watch
@@ -34,18 +45,25 @@ class Recorder(keras.callbacks.Callback):
         logs = {name: float(value) for name, value in (logs or {}).items()}
         row = {"epoch": epoch + 1, **logs, "learning_rate": float(self.model.optimizer.learning_rate)}
         self.progress.history.append(row)
-        self.progress.epoch = epoch + 1
-        self._keep_best(logs)
+        self.progress.epoch, self.progress.batch = epoch + 1, 0
+        best = self._is_best(logs)
+        if is_chief(self.model.distribute_strategy):
+            self._write(best=best)
+        self.checkpoints.save(self.progress, step=self.model.steps_done)
+
+    def _write(self, *, best: bool) -> None:
+        if best:
+            with atomic_path(self.folder.best_model) as temporary:
+                self.best_model.save(temporary)
         history = pd.DataFrame(self.progress.history)
         with atomic_path(self.folder.history_file) as temporary:
             history.to_csv(temporary, index=False)
         draw_curves(history, self.folder.curves_file)
-        checkpoint.save(self.folder.checkpoints, self.model, self.progress)
 
-    def _keep_best(self, logs: dict[str, float]) -> None:
-        if self.watch is not None:
-            if self.progress.best is not None and logs[self.watch] <= self.progress.best:
-                return
-            self.progress.best = logs[self.watch]
-        with atomic_path(self.folder.best_model) as temporary:
-            self.best_model.save(temporary)
+    def _is_best(self, logs: dict[str, float]) -> bool:
+        if self.watch is None:
+            return True
+        if self.progress.best is not None and logs[self.watch] <= self.progress.best:
+            return False
+        self.progress.best = logs[self.watch]
+        return True

@@ -43,29 +43,25 @@ class Warmup(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def learning_rate_schedule(
-    config: TrainConfig, *, batches_per_epoch: int, total_batches: int
+    config: TrainConfig, *, steps_per_epoch: float, total_steps: int
 ) -> keras.optimizers.schedules.LearningRateSchedule:
-    """The learning rate by batch (Keras counts batches, also where several make one optimizer step).
+    """The learning rate by optimizer step.
 
-    - `cosine`: `peak * (1 + cos(pi * batch / total_batches)) / 2` (1608.03983)
+    - `cosine`: `peak * (1 + cos(pi * step / total_steps)) / 2` (1608.03983)
     - `step`: the peak, divided by 10 at every milestone (without milestones at 30, 60 and 90 % of the run)
     - `constant`: the peak
 
     each times the linear warm-up.
     """
 
-    def batches(duration: str, argument: str) -> int:
-        steps_per_epoch = batches_per_epoch / config.accumulate
-        return config.accumulate * in_steps(duration, steps_per_epoch, argument=argument)
-
     after: keras.optimizers.schedules.LearningRateSchedule | float = peak_learning_rate(config)
     if config.schedule == "cosine":
-        after = keras.optimizers.schedules.CosineDecay(after, decay_steps=total_batches)
+        after = keras.optimizers.schedules.CosineDecay(after, decay_steps=total_steps)
     elif config.schedule == "step":
-        boundaries = [batches(milestone, "milestones") for milestone in config.milestones]
-        boundaries = boundaries or [round(total_batches * share) for share in (0.3, 0.6, 0.9)]
+        boundaries = [in_steps(milestone, steps_per_epoch, argument="milestones") for milestone in config.milestones]
+        boundaries = boundaries or [round(total_steps * share) for share in (0.3, 0.6, 0.9)]
         if boundaries != sorted(boundaries):
             raise UserError(f"`milestones` must rise. Received: milestones={config.milestones}.")
         values = [after * 0.1**drops for drops in range(len(boundaries) + 1)]
         after = keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, values)
-    return Warmup(after, steps=batches(config.warmup, "warmup"))
+    return Warmup(after, steps=in_steps(config.warmup, steps_per_epoch, argument="warmup"))

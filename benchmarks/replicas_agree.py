@@ -1,0 +1,109 @@
+"""One device, two mirrored replicas, and two and three workers end a training with the same weights and metrics.
+
+    python benchmarks/replicas_agree.py
+    python benchmarks/replicas_agree.py --steps 10 --arrangements one workers_2
+
+Trains SimpleNet on the digits by train.py, each time in processes of their own: on one device, on two logical CPUs, and
+by the launcher with two and three workers on this machine; with SGD, clipped gradients and two batches a step. Prints
+how far the weights and the metrics of each are from those of one device, and exits with 1 where a weight differs by
+more than 1e-4 of itself and 1e-5. A few minutes on two cores.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from checks import Check, report_checks
+from tables import aligned
+
+from zoo.training.checkpoint import newest_first
+
+RELATIVE, ABSOLUTE = 1e-4, 1e-5
+_ROOT = Path(__file__).resolve().parents[1]
+_TWO_DEVICES = """
+import sys
+import tensorflow as tf
+device = tf.config.LogicalDeviceConfiguration()
+tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], [device, device])
+from zoo.cli.train import main
+sys.exit(main(sys.argv[1:]))
+"""
+_LAUNCH = ["-m", "zoo.training.launch", "--workers"]
+ARRANGEMENTS: dict[str, list[str]] = {
+    "one": ["train.py", "--strategy", "one"],
+    "mirrored_2": ["-c", _TWO_DEVICES, "--strategy", "mirrored"],
+    "workers_2": [*_LAUNCH, "2", "train.py", "--strategy", "multi_worker"],
+    "workers_3": [*_LAUNCH, "3", "train.py", "--strategy", "multi_worker"],
+}
+# The learning rate is that of 48 images, so that the weights move; 24 images are a multiple of 1, 2 and 3.
+SETTINGS = (
+    *("--model", "simplenet", "--norm", "gn:groups=4", "--dataset", "digits", "--image-size", "8"),
+    *("--batch-size", "24", "--accumulate", "2", "--optimizer", "sgd", "--clip-norm", "1", "--learning-rate", "0.05"),
+    *("--learning-rate-batch", "none"),
+)
+
+
+def train(arrangement: str, folder: Path, options: Sequence[str]) -> None:
+    """Trains in processes of their own, into `folder`.
+
+    Raises:
+        RuntimeError: The training failed; with the end of what it said.
+    """
+    command = [sys.executable, *ARRANGEMENTS[arrangement], *SETTINGS, *options, "--output", str(folder)]
+    if "zoo.training.launch" in command:
+        command[command.index("train.py") : command.index("train.py")] = ["--logs", str(folder) + "-logs"]
+    result = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True)
+    if result.returncode:
+        raise RuntimeError(f"{arrangement} ended with {result.returncode}:\n{result.stderr[-3000:]}")
+
+
+def final_state(folder: Path) -> tuple[list[np.ndarray], pd.DataFrame]:
+    """The variables of the newest checkpoint of a run, and its history."""
+    with np.load(newest_first(folder / "checkpoints")[0] / "variables.npz") as stored:
+        return [stored[name] for name in stored.files], pd.read_csv(folder / "history.csv")
+
+
+def difference(values: Sequence[np.ndarray], references: Sequence[np.ndarray]) -> float:
+    """The largest |value - reference| by what is allowed, 1e-5 + 1e-4 |reference|: at most 1 is good."""
+    pairs = zip(values, references, strict=True)
+    return max(float(np.max(np.abs(a - b) / (ABSOLUTE + RELATIVE * np.abs(b)))) for a, b in pairs)
+
+
+def compare(arrangements: Sequence[str], steps: int) -> list[Check]:
+    """Trains every arrangement, prints a table, and holds each against one device."""
+    rows = [["arrangement", "weights", "metrics", "final loss", "validation accuracy"]]
+    checks = []
+    with tempfile.TemporaryDirectory() as temporary:
+        reference: tuple[list[np.ndarray], pd.DataFrame] | None = None
+        for name in ("one", *(each for each in arrangements if each != "one")):
+            train(name, Path(temporary) / name, ["--steps", str(steps)])
+            state, history = final_state(Path(temporary) / name)
+            reference = reference or (state, history)
+            of_weights = difference(state, reference[0])
+            of_metrics = difference([history.to_numpy()], [reference[1].to_numpy()])
+            last = history.iloc[-1]
+            rows.append(
+                [name, f"{of_weights:.3f}", f"{of_metrics:.3f}", f"{last['loss']:.6f}", f"{last['val_accuracy']:.4f}"]
+            )
+            if name != "one":
+                checks.append(Check(f"{name}: weights, by what is allowed", of_weights, "at most", 1))
+                checks.append(Check(f"{name}: metrics, by what is allowed", of_metrics, "at most", 1))
+    sys.stdout.write("\n".join(aligned(rows)) + "\n")
+    return checks
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=50, help="of the optimizer (%(default)s)")
+    parser.add_argument("--arrangements", nargs="+", choices=ARRANGEMENTS, default=list(ARRANGEMENTS))
+    arguments = parser.parse_args()
+    return report_checks(compare(arguments.arrangements, arguments.steps))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
