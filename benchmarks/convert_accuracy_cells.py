@@ -74,6 +74,7 @@ class Subject:
 
     def __init__(self, name: str, path: Path, *, data_dir: Path | None, scale: Scale) -> None:
         self.name, self.path, self.data_dir, self.scale = name, path, data_dir, scale
+        self._calibrated: tuple[dict[str, Any], keras.Model] | None = None  # the last one, which takes long
         self.fingerprint = hashlib.sha256(path.read_bytes() + repr(scale).encode()).hexdigest()[:16]
 
     @cached_property
@@ -109,8 +110,12 @@ class Subject:
         if mode not in ("calibrated", "distilled"):
             return convert_bn_to_gn(self.teacher, weights=mode, **grouping)
         unlabelled = self.images[0]
-        student = convert_bn_to_gn(self.teacher, calibration_data=unlabelled, **grouping)
+        if self._calibrated is None or self._calibrated[0] != grouping:
+            student = convert_bn_to_gn(self.teacher, calibration_data=unlabelled, **grouping)
+            self._calibrated = grouping, student
+        student = self._calibrated[1]
         if mode == "distilled":
+            self._calibrated = None  # it is changed now
             keras.utils.set_random_seed(0)
             distill(self.teacher, student, unlabelled, steps=self.scale.steps)
         return student

@@ -89,11 +89,9 @@ def convert_norm(
         if batches and policy == GroupsPolicy():
             plans = choose_groups(converted, plans, batches)
         with rewritten(converted, plans, target, weights=weights) as entries:
-            errors = _calibrate(converted, entries, batches, steps=calibration_steps, verbose=verbose)
-    if inplace and not entries:  # nothing has changed
-        notes: tuple[str, ...] = ()
-    else:
-        notes = renew_compilation(model, targets) if inplace else carry_compilation(model, converted)
+            errors, notes = _calibrate(converted, entries, batches, steps=calibration_steps, verbose=verbose)
+    if not inplace or entries:  # otherwise nothing has changed
+        notes += renew_compilation(model, targets) if inplace else carry_compilation(model, converted)
     notes += make_loadable(converted, [plan.path for plan in plans if isinstance(plan, LayerPlan)])
     rows = tuple(_row(plan, errors.get(plan.path), weights=weights) for plan in plans)
     remember(converted, ConversionReport(rows=rows, notes=notes))
@@ -151,18 +149,22 @@ def _already_converted(model: keras.Model, layers: Mapping[str, keras.Layer]) ->
 
 def _calibrate(
     model: keras.Model, entries: Sequence[Rewritten], batches: Sequence[Any], *, steps: int, verbose: bool
-) -> dict[str, float]:
-    """Fits the layers to the data, if there is any; the relative error of each layer that the data reached."""
-    if not batches:
-        return {}
+) -> tuple[dict[str, float], tuple[str, ...]]:
+    """Fits the layers to the data, if there is any; the relative error of each layer that data reached, and notes."""
+    if not batches or not entries:
+        return {}, ()
     fits = {entry.plan.path: LayerFit(entry.swap, entry.affine) for entry in entries}
     calibrate(model, list(fits.values()), batches, verbose=verbose)
     for fit in fits.values():
         set_affine(fit.swap.layer, fit.affine)
-    if steps and entries:
-        refine(model, [entry.swap for entry in entries], batches, steps=steps, verbose=verbose)
+    notes: tuple[str, ...] = ()
+    if steps:
+        reached = {id(fit.swap.layer) for fit in fits.values() if fit.error is not None}
+        swaps = [entry.swap for entry in entries]
+        note = refine(model, swaps, batches, reached=reached, steps=steps, verbose=verbose)
+        notes = () if note is None else (note,)
         measure(model, list(fits.values()), batches)
-    return {path: fit.error for path, fit in fits.items() if fit.error is not None}
+    return {path: fit.error for path, fit in fits.items() if fit.error is not None}, notes
 
 
 def _row(plan: LayerPlan | Kept, error: float | None, *, weights: str) -> ReportRow:

@@ -88,6 +88,11 @@ def distill(
             f"The training diverged: {error}. `student` has its former weights again. Use a smaller `learning_rate`. "
             f"Received: learning_rate={learning_rate}"
         ) from error
+    except Exception as error:
+        student.set_weights(before)
+        if pairs:
+            error.add_note("`student` has its former weights again. match_layers=False may help.")
+        raise
 
 
 def _check_arguments(teacher: Any, student: Any, *, steps: Any, batch_size: Any, learning_rate: Any) -> None:

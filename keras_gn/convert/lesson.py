@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops, tree
 
-from keras_gn.convert.output_losses import OutputLoss
+from keras_gn.convert.output_losses import OutputLoss, leaves
 from keras_gn.convert.tree import find_layers, is_inside
 from keras_gn.layers import ChannelAffine, GroupNormalization
 from keras_gn.typing import Tensor
@@ -36,27 +36,29 @@ class Lesson(keras.Model):
         self, learner: keras.Model | list[keras.Layer], teach: Run, learn: Run, output_losses: Sequence[OutputLoss]
     ) -> None:
         # Inputs reach the models as they are; the policy is for the scaling of a float16 loss.
-        policy = (learner[0] if isinstance(learner, list) else learner).dtype_policy
-        super().__init__(dtype=policy, autocast=False)
+        layers = learner if isinstance(learner, list) else [learner, *learner.layers]
+        half = any(layer.compute_dtype == "float16" for layer in layers)
+        super().__init__(dtype="mixed_float16" if half else layers[0].dtype_policy, autocast=False)
         self.learner = learner
         self.teach, self.learn = teach, learn
         self.output_losses = tuple(output_losses)
         self.compile()  # to run before it is given, too
 
     def call(self, inputs: Any) -> Any:
-        return tree.map_structure(ops.stop_gradient, self.teach(inputs)), self.learn(inputs)
+        (targets, taught), (outputs, given) = self.teach(inputs), self.learn(inputs)
+        return [ops.stop_gradient(target) for target in (*leaves(targets), *taught)], [*leaves(outputs), *given]
 
     def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, *args: Any, **kwargs: Any) -> Tensor:
         """The losses of the outputs, and the mean over the layers of mean((s - t)^2) / variance(t).
 
         Without the model's regularizers, which would pull it away from its teacher.
         """
-        (targets, taught), (outputs, given) = y_pred
-        each = zip(self.output_losses, tree.flatten(targets), tree.flatten(outputs), strict=True)
-        total = sum(ops.mean(loss(_wide(target), _wide(output))) for loss, target, output in each)
-        if taught:
-            errors = [_relative_error(_wide(t), _wide(s)) for t, s in zip(taught, given, strict=True)]
-            total = total + sum(errors) / len(errors)
+        pairs = [(_wide(target), _wide(output)) for target, output in zip(*y_pred, strict=True)]
+        of_outputs, of_layers = pairs[: len(self.output_losses)], pairs[len(self.output_losses) :]
+        losses = zip(self.output_losses, of_outputs, strict=True)
+        total = sum(ops.mean(loss(target, output)) for loss, (target, output) in losses)
+        if of_layers:
+            total = total + sum(_relative_error(*pair) for pair in of_layers) / len(of_layers)
         return total
 
     def give(
@@ -97,7 +99,8 @@ def runner(model: keras.Model, layers: Sequence[keras.layers.Layer]) -> Run:
 
 def outputs_for(run: Run, batches: Sequence[Any]) -> list[Any]:
     """The model's outputs for the first batches, NumPy arrays: enough to see their kind, and how they vary."""
-    return [tree.map_structure(ops.convert_to_numpy, run(batch)[0]) for batch in batches[:_FIRST]]
+    first = [run(batch)[0] for batch in batches[:_FIRST]]
+    return [tree.map_structure(lambda each: None if each is None else ops.convert_to_numpy(each), one) for one in first]
 
 
 def converted_pairs(teacher: keras.Model, student: keras.Model) -> Pairs:
@@ -155,10 +158,16 @@ def _wide(tensor: Tensor) -> Tensor:
 def drawn(batches: Sequence[Any], *, mixup: bool) -> Iterator[Any]:
     """All batches, again and again, in another order each time."""
     generator = np.random.default_rng(0)
-    mixup = mixup and all(np.issubdtype(array.dtype, np.floating) for array in tree.flatten(batches[0]))
+    mixup = mixup and all(map(_can_be_mixed, tree.flatten(batches[0])))
     while True:
         for index in generator.permutation(len(batches)):
             yield _mixed(batches[index], generator) if mixup else batches[index]
+
+
+def _can_be_mixed(array: np.ndarray) -> bool:
+    """Whether a mixture makes sense. Keras feeds the indices of an embedding as whole numbers of floating point."""
+    indices = array.ndim < 4 and np.array_equal(array, np.floor(array))
+    return np.issubdtype(array.dtype, np.floating) and not indices
 
 
 def _mixed(batch: Any, generator: np.random.Generator) -> Any:

@@ -6,8 +6,7 @@ from typing import Any
 import keras
 
 from keras_gn.convert.copying import copy_model, users_own
-from keras_gn.convert.errors import ConversionError
-from keras_gn.convert.maker import become_maker, class_of
+from keras_gn.convert.maker import become_maker
 from keras_gn.convert.tree import find_layers, is_inside
 
 
@@ -29,14 +28,16 @@ def make_loadable(model: keras.Model, converted: Iterable[str]) -> tuple[str, ..
     if not made:
         return ()
     makers = _owners(made, {path: layer for path, layer in layers.items() if id(layer) in saved})
-    for path, paths in makers.items():
-        inside = {id(layer): step for step, layer in find_layers(layers[path], keras.layers.Layer).items()}
-        become_maker(layers[path], [inside[id(layers[each])] for each in paths])
+    before = [(maker, type(maker), vars(maker).get("_converted", ())) for maker in map(layers.__getitem__, makers)]
     try:
+        for owner, paths in makers.items():
+            inside = {id(layer): step for step, layer in find_layers(layers[owner], keras.layers.Layer).items()}
+            become_maker(layers[owner], [inside[id(layers[path])] for path in paths])
         copy_model(model, layers)
-    except ConversionError as error:
-        for path in makers:
-            object.__setattr__(layers[path], "__class__", class_of(layers[path]))
+    except Exception as error:  # noqa: BLE001 (as above)
+        for maker, cls, earlier in before:
+            object.__setattr__(maker, "__class__", cls)
+            vars(maker)["_converted"] = earlier
         return (_note(made, error),)
     return ()
 
@@ -55,13 +56,15 @@ def _layers_in_config(model: keras.Model, layers: Iterable[keras.layers.Layer]) 
     layers = list(layers)
 
     def watch(layer: keras.layers.Layer) -> None:
-        get_config = layer.get_config
-
-        def get_config_and_note() -> dict[str, Any]:
+        def note_and_get_config() -> dict[str, Any]:
             saved.add(id(layer))
-            return dict(get_config())
+            del vars(layer)["get_config"]  # Keras asks whether it is its own, and a `Maker` asks itself again
+            try:
+                return dict(layer.get_config())
+            finally:
+                vars(layer)["get_config"] = note_and_get_config
 
-        vars(layer)["get_config"] = get_config_and_note
+        vars(layer)["get_config"] = note_and_get_config
 
     try:
         for layer in layers:

@@ -61,9 +61,9 @@ def class_of(layer: keras.layers.Layer) -> type[keras.layers.Layer]:
 
 
 def become_maker(layer: keras.layers.Layer, converted: Iterable[str]) -> None:
-    """Makes a `Maker` of a layer, with the paths from it to what was converted."""
+    """Makes a `Maker` of a layer, with the paths from it to what was converted, besides those that it has already."""
     # Past Keras' own __setattr__, as in a `Swap`.
-    vars(layer)["_converted"] = tuple(converted)
+    vars(layer)["_converted"] = (*vars(layer).get("_converted", ()), *converted)
     object.__setattr__(layer, "__class__", _maker_class(class_of(layer)))
 
 

@@ -22,10 +22,15 @@ def output_losses(targets: Sequence[Any], loss: Any = "auto") -> list[OutputLoss
     With "auto", the divergence where all rows of an output are distributions, and otherwise the mean squared error by
     the variance.
     """
-    by_output = list(zip(*(tree.flatten(target) for target in targets), strict=True))
+    by_output = list(zip(*(leaves(target) for target in targets), strict=True))
     if loss != "auto":
         return [keras.losses.get(loss)] * len(by_output)
     return [_natural_loss(arrays) for arrays in by_output]
+
+
+def leaves(outputs: Any) -> list[Any]:
+    """The tensors of a structure of outputs, in Keras' order, without places that hold none."""
+    return [output for output in tree.flatten(outputs) if output is not None]
 
 
 def _natural_loss(arrays: Sequence[np.ndarray]) -> OutputLoss:

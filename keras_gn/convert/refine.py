@@ -1,12 +1,11 @@
 """Trains gamma and beta of the converted layers, and nothing else, towards what batch normalization made of data."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import keras
 
-from keras_gn.convert.errors import ConversionError
 from keras_gn.convert.lesson import Lesson, Run, outputs_for, runner, without_loops
 from keras_gn.convert.output_losses import output_losses
 from keras_gn.convert.swap import Swap
@@ -18,32 +17,49 @@ _LEARNING_RATE = 3e-3
 
 
 def refine(
-    model: keras.Model, swaps: Sequence[Swap], batches: Sequence[Any], *, steps: int, verbose: bool = False
-) -> None:
+    model: keras.Model,
+    swaps: Sequence[Swap],
+    batches: Sequence[Any],
+    *,
+    reached: Container[int],
+    steps: int,
+    verbose: bool = False,
+) -> str | None:
     """What `keras_gn.convert.distill` does, for the gamma and beta of the converted layers alone.
 
     The same model is teacher and student, for each of its layers can be what it was. Leaves it with its replacements,
     and with the gamma and beta that it had where these do better on the data.
 
-    Raises:
-        ConversionError: If the training diverges.
+    Args:
+        model: With its replacements.
+        swaps: Of all converted layers.
+        batches: Inputs.
+        reached: The ids of the layers outside of loops that get any data.
+        steps: Of training.
+        verbose: Whether to show a progress bar.
+
+    Returns:
+        Why the model can't be trained, as a note; None if it can.
     """
-    layers = [swap.layer for swap in swaps]
     outside = {id(layer) for layer in without_loops(find_layers(model, keras.layers.Layer)).values()}
+    layers = [swap.layer for swap in swaps if id(swap.layer) in reached or id(swap.layer) not in outside]
     learn = runner(model, [layer for layer in layers if id(layer) in outside])
     teach = _as_original(learn, swaps)
-    with _trainable(layers):
-        lesson = Lesson(layers, teach, learn, output_losses(outputs_for(teach, batches)))
-        before, loss = lesson.get_weights(), lesson.loss_on(batches)
-        try:
+    before = [layer.get_weights() for layer in layers]
+    note = None
+    try:
+        with _trainable(layers):
+            lesson = Lesson(layers, teach, learn, output_losses(outputs_for(teach, batches)))
+            loss = lesson.loss_on(batches)
             lesson.give(batches, steps=steps, learning_rate=_LEARNING_RATE, mixup=True, verbose=verbose)
-            if lesson.loss_on(batches) >= loss:
-                lesson.set_weights(before)
-        except FloatingPointError as error:
-            raise ConversionError(
-                f"Training gamma and beta on the calibration data diverged: {error}. Use data as the model was trained "
-                "with, or calibration_steps=0 for least squares alone."
-            ) from error
+            if lesson.loss_on(batches) < loss:
+                return None
+    except Exception as error:  # noqa: BLE001 (what a backend raises for code that it can't trace or differentiate)
+        reason = f"{type(error).__name__}: {error}"
+        note = f"Gamma and beta are those of least squares, for the model can't be trained: {reason}"
+    for layer, weights in zip(layers, before, strict=True):
+        layer.set_weights(weights)
+    return note
 
 
 def _as_original(run: Run, swaps: Sequence[Swap]) -> Run:

@@ -107,6 +107,8 @@ def _held_by_operation(operation: keras.Operation) -> Iterator[Named]:
 def _attributes(item: Any) -> Iterator[Named]:
     """Attributes, public names first, last the lists in which Keras and TensorFlow track what has better names."""
     values = {name: getattr(item, name, None) for name in _slots(type(item))} | getattr(item, "__dict__", {})
+    if isinstance(item, keras.layers.Layer):  # on torch, modules are attributes that lie elsewhere
+        values |= values.pop("_modules", None) or {}
     for name in sorted(values, key=lambda name: (name.startswith("_"), name.startswith(_TRACKED))):
         if name not in _INTERNAL:
             yield f".{name}", values[name]

@@ -71,13 +71,15 @@ def test_kinds_of_models_that_are_matched(name):
 
 
 def test_every_other_sample_is_a_mixture_of_two():
-    samples = np.diag(np.arange(1.0, 9.0)).astype("float32")
+    samples = np.diag(np.arange(1.0, 9.0) + 0.5).astype("float32")
     mixed = next(drawn([samples], mixup=True))
     assert mixed.dtype == "float32"
     np.testing.assert_array_equal(mixed[::2], samples[::2])
-    shares = mixed[1::2] / np.arange(1, 9)
+    shares = mixed[1::2] / (np.arange(1, 9) + 0.5)
     np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-6)
     assert 0 < np.diag(shares, 1)[0] < 1
     np.testing.assert_array_equal(next(drawn([samples], mixup=False)), samples)
-    tokens = samples.astype("int32")
-    np.testing.assert_array_equal(next(drawn([tokens], mixup=True)), tokens)
+    for tokens in (samples.astype("int32"), np.floor(10 * samples)):  # an embedding may take them as floats
+        np.testing.assert_array_equal(next(drawn([tokens], mixup=True)), tokens)
+    pixels = np.floor(np.random.default_rng(0).uniform(0, 256, (8, 4, 4, 3)))
+    assert not np.array_equal(next(drawn([pixels], mixup=True)), pixels)

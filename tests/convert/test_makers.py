@@ -137,6 +137,24 @@ def test_layers_without_a_build_method(tmp_path):
     assert_same(converted, reload(converted, tmp_path / "model.keras"))
 
 
+def test_what_is_converted_in_two_turns_comes_back(tmp_path):
+    first = convert_bn_to_gn(residual_model(), layer_filter=lambda norm: norm.name == "attribute")
+    both = convert_bn_to_gn(first)
+    assert conversion_report(both).notes == ()
+    assert_same(both, reload(both, tmp_path / "model.keras"))
+    assert len(reachable(first, BatchNormalization)) == 2
+
+
+def test_a_converted_layer_beside_a_new_one(tmp_path):
+    inputs = keras.Input((None, None, 8))
+    converted = convert_bn_to_gn(keras.Sequential([inputs, Residual(8, name="old")])).layers[0]
+    model = convert_bn_to_gn(keras.Model(inputs, Residual(8, name="new")(converted(inputs))))
+    again = reload(model, tmp_path / "model.keras")
+    assert reachable(again, BatchNormalization) == []
+    x = images(16, 16, 8)
+    assert np.array_equal(model(x), again(x))
+
+
 def test_in_place_too(tmp_path):
     model = residual_model()
     convert_bn_to_gn(model, inplace=True)

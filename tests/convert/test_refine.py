@@ -8,7 +8,6 @@ from keras.layers import BatchNormalization
 from convert.conftest import all_layers, arrays, identical, weights_of
 from convert.models import KINDS, images
 from keras_gn.convert import conversion_report, convert_bn_to_gn
-from keras_gn.convert.errors import ConversionError
 from keras_gn.layers import GroupNormalization
 
 NAMES = ("functional", "subclassed", "TimeDistributed model", "recurrent cell", "shared model", "frozen inner model")
@@ -65,14 +64,51 @@ def test_the_report_tells_the_errors_of_the_weights_that_the_layers_have():
     np.testing.assert_allclose(errors["norm1"], expected, rtol=1e-3)
 
 
-def test_training_that_diverges_leaves_the_model_alone(monkeypatch):
-    monkeypatch.setattr("keras_gn.convert.refine._LEARNING_RATE", 1e38)
+def test_training_that_diverges_leaves_least_squares_and_a_note(monkeypatch):
     model, x = KINDS["functional"].make(), images()
-    before = weights_of(model)
-    with pytest.raises(ConversionError, match=r"diverged: .*calibration_steps=0 for least squares alone"):
-        convert_bn_to_gn(model, calibration_data=x, calibration_steps=9, inplace=True)
-    assert identical(weights_of(model), before)
-    assert any(isinstance(layer, BatchNormalization) for layer in all_layers(model))
+    squares = convert_bn_to_gn(model, calibration_data=x, calibration_steps=0)
+    monkeypatch.setattr("keras_gn.convert.refine._LEARNING_RATE", 1e38)
+    converted = convert_bn_to_gn(model, calibration_data=x, calibration_steps=9)
+    assert identical(weights_of(converted), weights_of(squares))
+    assert "those of least squares, for the model can't be trained: " in conversion_report(converted).notes[0]
+
+
+class NeedsValues(keras.layers.Layer):
+    def call(self, inputs):
+        return inputs * float(np.max(keras.ops.convert_to_numpy(inputs)) > -1e9)
+
+    def compute_output_spec(self, inputs):
+        return keras.KerasTensor(inputs.shape, inputs.dtype)
+
+
+def test_a_model_that_cannot_be_trained_is_calibrated_by_least_squares_and_says_so():
+    inputs = keras.Input((16, 16, 3))
+    model = keras.Model(inputs, BatchNormalization()(NeedsValues()(keras.layers.Conv2D(8, 3)(inputs))))
+    converted = convert_bn_to_gn(model, calibration_data=images(), inplace=True)
+    (note,) = conversion_report(converted).notes
+    assert "can't be trained" in note
+    assert [row.weights for row in conversion_report(converted)] == ["calibrated"]
+
+
+def test_layers_that_no_data_reaches_are_left_alone():
+    class WithSpare(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.used, self.spare = BatchNormalization(name="used"), BatchNormalization(name="spare")
+
+        def build(self, input_shape):
+            self.used.build(input_shape)
+            self.spare.build(input_shape)
+            super().build(input_shape)
+
+        def call(self, inputs):
+            return self.used(inputs)
+
+    model = WithSpare()
+    model(images(16, 16, 8))
+    convert_bn_to_gn(model, calibration_data=images(16, 16, 8), calibration_steps=2, inplace=True)
+    weights = {row.path: row.weights for row in conversion_report(model)}
+    assert weights == {"used": "calibrated", "spare": "statistics"}
 
 
 @pytest.mark.parametrize("steps", [-1, 1.5, True, None])

@@ -1,4 +1,6 @@
 import dataclasses
+import os
+import signal
 
 import keras
 import numpy as np
@@ -6,8 +8,11 @@ import pandas as pd
 import pytest
 
 from zoo.errors import UserError
-from zoo.training.fit import fit, prepare
+from zoo.training.checkpoint import newest_first
+from zoo.training.checkpointing import Checkpointing
+from zoo.training.fit import StopAfter, fit, prepare
 from zoo.training.nan_guard import NanGuard
+from zoo.training.preemption import PreemptedError
 from zoo.training.run_folder import RunFolder
 
 
@@ -63,6 +68,65 @@ def test_a_run_resumed_after_a_crash_ends_with_the_same_weights(tmp_path, config
     assert_close(resumed, whole, rtol=0, atol=0)
     first, second = (pd.read_csv(RunFolder(tmp_path / name).history_file) for name in ("whole", "parts"))
     pd.testing.assert_frame_equal(first, second)
+
+
+@pytest.mark.parametrize(("last", "every"), [(13, "5steps"), (20, "7steps"), (24, "0.2"), (3, "1epoch")])
+def test_a_run_killed_within_an_epoch_ends_with_the_same_weights_and_history(
+    tmp_path, config, task, last, every, monkeypatch
+):
+    """Ten batches an epoch."""
+    whole = weights_after(config, task, RunFolder(tmp_path / "whole"))
+    count = Checkpointing.on_train_batch_end
+
+    def crash(self, batch, logs=None):
+        count(self, batch, logs)
+        if self.model.steps_done == last:
+            self.checkpoints.wait()
+            raise CrashError
+
+    monkeypatch.setattr(Checkpointing, "on_train_batch_end", crash)
+    folder = RunFolder(tmp_path / "parts")
+    folder.path.mkdir()
+    with pytest.raises(CrashError):
+        fit(prepare(config, task), folder, checkpoint_every=every)
+    monkeypatch.undo()
+    resumed = weights_after(config, task, folder)
+    assert_close(resumed, whole, rtol=0, atol=0)
+    first, second = (pd.read_csv(RunFolder(tmp_path / name).history_file) for name in ("whole", "parts"))
+    pd.testing.assert_frame_equal(first, second)
+
+
+def test_sigterm_leaves_a_checkpoint_of_the_last_step(tmp_path, config, task, monkeypatch):
+    whole = weights_after(config, task, RunFolder(tmp_path / "whole"))
+    folder = RunFolder(tmp_path / "parts")
+    folder.path.mkdir()
+    begin = StopAfter.on_train_batch_end
+
+    def terminate(self, batch, logs=None):
+        begin(self, batch, logs)
+        if self.model.steps_done == 14:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(StopAfter, "on_train_batch_end", terminate)
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(PreemptedError):
+        fit(prepare(config, task), folder)
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert newest_first(folder.checkpoints)[0].name == "step_00000014"
+    monkeypatch.undo()
+    assert_close(weights_after(config, task, folder), whole, rtol=0, atol=0)
+
+
+def test_accumulated_batches_are_one_large_one(tmp_path, config, task):
+    config = dataclasses.replace(config, epochs=1, learning_rate=0.1, clip_norm=0.1)
+    large = dataclasses.replace(config, batch_size=96)
+    whole = weights_after(large, task, RunFolder(tmp_path / "whole"))
+    for strategy in ("one", "mirrored"):
+        parts = dataclasses.replace(config, accumulate=3, strategy=strategy)
+        folder = RunFolder(tmp_path / strategy)
+        assert_close(weights_after(parts, task, folder), whole, rtol=1e-4, atol=1e-5)
+        first, second = (pd.read_csv(each.history_file) for each in (folder, RunFolder(tmp_path / "whole")))
+        pd.testing.assert_frame_equal(first, second, rtol=1e-4)
 
 
 def test_the_seed_decides_the_weights(tmp_path, config, task):

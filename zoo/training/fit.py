@@ -1,6 +1,7 @@
 """The training of one run: any task, on any strategy, from its last checkpoint on."""
 
 import contextlib
+import logging
 import math
 import warnings
 from collections.abc import Iterator
@@ -33,6 +34,8 @@ from zoo.training.replica_fit import mended_metrics
 from zoo.training.run_folder import RunFolder
 from zoo.training.schedule import learning_rate_schedule
 from zoo.training.trainer import Trainer
+
+logger = logging.getLogger(__name__)
 
 
 class StopAfter(keras.callbacks.Callback):
@@ -117,6 +120,8 @@ def fit(training: Training, folder: RunFolder, *, checkpoint_every: str = "1epoc
         checkpoints = stack.enter_context(contextlib.closing(Checkpoints(folder.checkpoints, trainer)))
         with trainer.distribute_strategy.scope():
             progress = checkpoints.restore()
+        if trainer.steps_done:
+            logger.info("goes on after step %d", trainer.steps_done)
         preemption = stack.enter_context(Preemption())
         stack.enter_context(mended_metrics(trainer.distribute_strategy))
         callbacks = _callbacks(training, folder, checkpoints, progress)

@@ -1,0 +1,24 @@
+"""Training on several replicas and workers, and through faults, in processes of their own."""
+
+import numpy as np
+from fault_injection import checks, run_trials
+from replicas_agree import compare, difference
+
+
+def test_replicas_and_workers_end_as_one_device(capsys):
+    found = compare(["mirrored_2", "workers_2", "workers_3"], 50)
+    assert len(found) == 6
+    assert all(check.holds for check in found), capsys.readouterr().out
+
+
+def test_a_difference_is_seen():
+    reference = [np.array([1.0, 0.0]), np.array(2.0)]
+    assert difference(reference, reference) == 0
+    assert difference([np.array([1.0, 2e-5]), np.array(2.0)], reference) > 1
+    assert difference([np.array([1.0, 0.0]), np.array(2.0 + 1e-4)], reference) < 1
+
+
+def test_killed_runs_end_as_if_nothing_had_happened(tmp_path):
+    trials = run_trials(["kill", "terminate", "worker"], 3, tmp_path)
+    assert [trial.status for trial in trials][::2] == [-9, -9]
+    assert all(check.holds for check in checks(trials)), trials
