@@ -84,6 +84,28 @@ def test_restart_at_an_epoch_is_the_uninterrupted_run(records, spec, epoch):
     assert_same(take(uninterrupted, 2 * STEPS), take(restarted, 2 * STEPS))
 
 
+@pytest.mark.parametrize(("epoch", "skip"), [(0, 1), (2, 2), (1, 0)])
+def test_restart_within_an_epoch_is_the_uninterrupted_run(records, spec, epoch, skip):
+    settings = {"batch_size": 6, "seed": 5}  # 3 batches an epoch
+    whole = take(training_batches(records, spec, **settings), 12)
+    rest = take(training_batches(records, spec, **settings, epoch=epoch, skip=skip), 12 - 3 * epoch - skip)
+    assert_same(rest, tuple(values[3 * epoch + skip :] for values in whole))
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_workers_read_all_records_of_every_batch_once(records, spec, workers):
+    settings = {"batch_size": 6, "seed": 5, "epoch": 1, "skip": 1}
+    whole = take(training_batches(records, spec, **settings), 5)
+    shares = [take(training_batches(records, spec, **settings, share=(index, workers)), 5) for index in range(workers)]
+    for values, *parts in zip(whole, *shares, strict=True):
+        np.testing.assert_array_equal(np.concatenate(parts, axis=1), values)
+
+
+def test_a_batch_that_workers_cannot_share(records, spec):
+    with pytest.raises(UserError, match="`batch_size` must be a multiple of the 4 workers. Received: batch_size=6"):
+        training_batches(records, spec, batch_size=6, seed=0, share=(0, 4))
+
+
 def test_augmentation_of_a_record_does_not_depend_on_the_batch_size(records, spec):
     def images_by_label(batch_size: int) -> dict[int, np.ndarray]:
         images, labels = take(training_batches(records, spec, batch_size=batch_size, seed=2), 20 // batch_size)

@@ -69,21 +69,19 @@ def training_batches(
         image = image_ops.match_channels(image, spec.channels)
         return image_ops.standardize(augmentation.apply(image, spec, draws), spec)
 
-    worker, workers = share
-    size, count = batch_size // workers, len(records) // batch_size
-    own = slice(worker * size, (worker + 1) * size)
+    size, count = batch_size // share[1], len(records) // batch_size
+    # Which files fill a batch is known only once those before it are read, where corrupt ones are left out.
+    unread = skip if records.images is not None or records.on_corrupt == "refuse" else 0
 
     def one_epoch(at: tf.Tensor) -> tf.data.Dataset:
-        left_out = tf.where(at == epoch, tf.constant(skip, tf.int64), 0)
-        plan = tf.data.Dataset.from_tensor_slices(_epoch_plan(records, augmentation, seed, at)).batch(batch_size)
-        plan = plan.map(lambda order, draws: (order[own], draws[own]))
-        if records.images is not None:
-            return plan.take(count).skip(left_out)
-        # Which records fill a batch is known only once those before it are read, where corrupt files are left out.
-        unread = left_out if records.on_corrupt == "refuse" else tf.zeros_like(left_out)
-        # Repeated, so that an epoch has its number of batches also when files are skipped.
-        examples = _read(plan.skip(unread).unbatch(), records, prepare).repeat()
-        return examples.batch(size, drop_remainder=True).take(count - unread).skip(left_out - unread)
+        first = tf.cast(at == epoch, tf.int64)  # 1 in the epoch to start in
+        plan = _epoch_plan(records, augmentation, seed, at)
+        own = tuple(_own_share(values, batch_size, share)[first * unread * size :] for values in plan)
+        examples = tf.data.Dataset.from_tensor_slices(own)
+        if records.paths is not None:
+            # Repeated, so that an epoch has its number of batches also when files are skipped.
+            examples = _read(examples, records, prepare).repeat()
+        return examples.batch(size, drop_remainder=True).take(count - first * unread).skip(first * (skip - unread))
 
     batches = tf.data.Dataset.counter(epoch).flat_map(one_epoch)
     if records.images is not None:
@@ -176,6 +174,16 @@ def _epoch_plan(
     order = tf.random.experimental.stateless_shuffle(tf.range(len(records), dtype=tf.int64), seed=key)
     of_augmentation = tf.random.experimental.stateless_fold_in(key, 1)
     return order, tf.random.stateless_uniform([len(records), augmentation.draws], seed=of_augmentation)
+
+
+def _own_share(values: tf.Tensor, batch_size: int, share: tuple[int, int]) -> tf.Tensor:
+    """Of values in the order of an epoch, those that one worker reads: the same part of each full batch."""
+    worker, workers = share
+    full = len(values) // batch_size * batch_size
+    parts = tf.split(tf.reshape(values[:full], [-1, batch_size, *values.shape[1:]]), workers, axis=1)
+    own = tf.reshape(parts[worker], [-1, *values.shape[1:]])
+    # The remainder is there to take the place of files that are skipped.
+    return tf.concat([own, values[full:]], axis=0) if workers == 1 else own
 
 
 def _gather(batches: tf.data.Dataset, records: Records, prepare: _Prepare) -> tf.data.Dataset:
