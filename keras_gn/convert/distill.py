@@ -18,7 +18,7 @@ def distill(
     steps: int = 200,
     *,
     batch_size: int = 32,
-    learning_rate: float = 1e-3,
+    learning_rate: float = 1e-4,
     loss: Any = "auto",
     match_layers: bool = True,
     mixup: bool = True,

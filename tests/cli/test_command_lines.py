@@ -16,6 +16,7 @@ import pytest
 
 from zoo.cli import evaluate, train
 from zoo.recipes import RECIPES
+from zoo.training.checkpoint import newest_first
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ["--model", "simplenet", "--norm", "gn:groups=4", "--image-size", "8", "--batch-size", "64"]
@@ -157,14 +158,14 @@ def test_ctrl_c_leaves_a_run_that_resumes(tmp_path):
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )
     deadline = time.monotonic() + 240
-    while not list(folder.glob("checkpoints/epoch_*")) and time.monotonic() < deadline:
+    while not list(folder.glob("checkpoints/step_*")) and time.monotonic() < deadline:
         time.sleep(0.2)
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=120)
     assert process.returncode == 130
     assert f"--output {folder} --resume" in error
     assert "Traceback" not in error
-    done = max(int(path.name[6:]) for path in folder.glob("checkpoints/epoch_*"))
+    done = json.loads((newest_first(folder / "checkpoints")[0] / "state.json").read_text())["epoch"]
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "epochs": done + 1}))
     assert train.main(["--resume", "--output", str(folder)]) == 0

@@ -21,7 +21,7 @@ def test_config_survives_the_folder(tmp_path):
 
 
 def test_an_existing_run_is_not_overwritten(tmp_path):
-    (start(tmp_path / "run", TrainConfig(), resume=False).checkpoints / "epoch_0001").mkdir(parents=True)
+    (start(tmp_path / "run", TrainConfig(), resume=False).checkpoints / "step_00000010").mkdir(parents=True)
     with pytest.raises(UserError, match=r"`output` must be a new or empty folder.*--resume"):
         start(tmp_path / "run", TrainConfig(epochs=1), resume=False)
     assert RunFolder(tmp_path / "run").read_config() == TrainConfig()
