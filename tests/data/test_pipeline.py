@@ -102,7 +102,7 @@ def test_workers_read_all_records_of_every_batch_once(records, spec, workers):
 
 
 def test_a_batch_that_workers_cannot_share(records, spec):
-    with pytest.raises(UserError, match="`batch_size` must be a multiple of the 4 workers. Received: batch_size=6"):
+    with pytest.raises(UserError, match=r"`batch_size` must be a multiple of the 4 workers\. Received: batch_size=6"):
         training_batches(records, spec, batch_size=6, seed=0, share=(0, 4))
 
 
