@@ -12,6 +12,7 @@ two workers not within 1e-4, or if a checkpoint was unreadable. About half a min
 """
 
 import argparse
+import os
 import random
 import signal
 import subprocess
@@ -96,9 +97,9 @@ def strike_worker(folder: Path, log: Path, moment: float) -> int:
     """A fault of a run on two workers: one is killed, and the launcher starts both again."""
     launcher = start("workers_2", folder, log)
     time.sleep(moment)
-    workers = subprocess.run(["pgrep", "-P", str(launcher.pid)], capture_output=True, text=True).stdout.split()
-    if workers:
-        subprocess.run(["kill", "-9", workers[-1]], check=False)
+    children = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children")
+    if children.exists() and (workers := children.read_text().split()):  # it hasn't ended yet
+        os.kill(int(workers[-1]), signal.SIGKILL)
     if launcher.wait():
         raise RuntimeError(f"the launcher ended with {launcher.returncode}:\n{log.read_text(errors='replace')[-3000:]}")
     return -signal.SIGKILL
