@@ -69,6 +69,7 @@ def test_run_and_saved_model_score_the_same(run_folder, tmp_path, capsys):
         (["--dataset", "digit"], "Did you mean digits"),
         (["--dataset", "folder", "--data-dir", "/nowhere"], "/nowhere"),
         (["--optimizer", "adam"], "Did you mean adamw"),
+        (["--checkpoint-every", "often"], "`checkpoint_every` must be a number of epochs or steps"),
         (["--batch-size", "5000"], "`batch_size` times `accumulate` must be at most"),
         (["--warmup", "5 days"], "`warmup` must be a number of epochs or steps"),
         (["--recipe", "digit"], "Did you mean digits"),

@@ -17,6 +17,7 @@ from zoo.recipes import RECIPES, get_recipe
 from zoo.tasks import ImageClassification
 from zoo.training.config import TrainConfig
 from zoo.training.distribute import has_several_workers, is_chief, make_strategy, sum_over_workers
+from zoo.training.duration import in_steps
 from zoo.training.evaluation import evaluate_model, save_evaluation
 from zoo.training.fit import fit, prepare
 from zoo.training.native_kernel import prepare_native_kernel
@@ -57,6 +58,7 @@ def train(arguments: argparse.Namespace) -> None:
     config, path, resume = _run_to_train(arguments)
     # Nothing is loaded, let alone written, before what can be refused at once has been.
     refuse_unknown_names(config)
+    in_steps(arguments.checkpoint_every, 1, argument="checkpoint_every")
     strategy = make_strategy(config.strategy)
     chief = is_chief(strategy)
     if has_several_workers(strategy) and arguments.output is None:
