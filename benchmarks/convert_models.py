@@ -25,8 +25,8 @@ import numpy as np
 from convert_models_data import Augmented, Split, load_split, standardized
 from convert_models_networks import application, small_densenet, small_mobilenet, small_resnet, tiny_resnet
 
+from keras_gn.files import atomic_path
 from zoo.errors import UserError
-from zoo.files import atomic_path
 
 _WARMUP = 0.15  # Part of the steps in which the learning rate rises.
 
@@ -67,7 +67,7 @@ class Recipe:
         return standardized(images) if self.standardize else images
 
 
-_DIGITS = partial(Recipe, "digits", batch_size=32, learning_rate=1e-3, shift=4, flip=False)
+_DIGITS = partial(Recipe, "digits", batch_size=32, learning_rate=1e-3, shift=4, flip=False, standardize=False)
 
 _CIFAR = Recipe("cifar10", partial(small_resnet, (32, 32, 3)), epochs=10, shift=4)
 

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from zoo.files import atomic_path
+from keras_gn.files import atomic_path
 
 _COLOURS = {
     "keras_gn": "tab:red",

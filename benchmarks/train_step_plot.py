@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from timing import Spread
 from train_step_measurements import Step
 
-from zoo.files import atomic_path
+from keras_gn.files import atomic_path
 
 _COLOURS = {"gn": "tab:green", "keras_gn": "tab:red", "bn": "tab:orange"}
 

@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from zoo.files import atomic_path, write_json
+from keras_gn.files import atomic_path
+from zoo.files import write_json
 
 
 def fail_half_way(target, write):

@@ -15,9 +15,10 @@ ROOT = Path(__file__).resolve().parents[1]
 # A room may import every room to the left of it, in these lines and by way of several of them.
 # `keras_gn` and `zoo` alone are their `__init__.py`.
 ARROWS = """
-keras_gn.typing | keras_gn.callers <- keras_gn.ops <- keras_gn.layers <- keras_gn.convert
+keras_gn.typing | keras_gn.callers | keras_gn.files <- keras_gn.ops <- keras_gn.layers <- keras_gn.convert
 keras_gn.layers | keras_gn.convert <- keras_gn
 keras_gn <- zoo.models <- zoo <- zoo.tasks
+keras_gn <- zoo.files
 zoo.errors | zoo.files <- zoo.data | zoo.models | zoo.metrics
 zoo.data | zoo.models | zoo.metrics <- zoo.tasks <- zoo.training | zoo.export
 zoo.training | zoo.export <- zoo.recipes | zoo.studies <- zoo.cli <- train | evaluate
@@ -28,6 +29,7 @@ THIRD_PARTY = {
     "keras_gn": {"keras", "numpy"},
     "keras_gn.typing": set(),
     "keras_gn.callers": set(),
+    "keras_gn.files": set(),
     "keras_gn.ops": {"keras", "numpy"},
     "keras_gn.layers": {"keras", "numpy"},
     "keras_gn.convert": {"keras", "numpy"},

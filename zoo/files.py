@@ -1,48 +1,10 @@
-"""Atomic writing: a reader sees the old file or the new one, never a part of it."""
+"""JSON files, written atomically."""
 
 import json
 import os
-import shutil
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-
-@contextmanager
-def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Gives a temporary path beside `path` to write a file or a folder to; it becomes `path` on success.
-
-    The temporary name keeps the suffix of `path`, since Keras and Pillow choose a format by it. On an
-    error nothing is left behind and an earlier `path` stays as it was.
-
-    >>> import tempfile
-    >>> target = Path(tempfile.mkdtemp()) / "note.txt"
-    >>> with atomic_path(target) as temporary:
-    ...     _ = temporary.write_text("whole")
-    >>> target.read_text(), len(list(target.parent.iterdir()))
-    ('whole', 1)
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    token = uuid.uuid4().hex[:8]
-    temporary = path.with_name(f".{token}.{path.name}")
-    try:
-        yield temporary
-        if temporary.is_dir() and path.exists():
-            # A folder can't be replaced in one step: the old one steps aside and goes once the new one is in.
-            aside = path.with_name(f".{token}.old.{path.name}")
-            path.rename(aside)
-            temporary.rename(path)
-            shutil.rmtree(aside)
-        else:
-            temporary.replace(path)
-    finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary, ignore_errors=True)
-        else:
-            temporary.unlink(missing_ok=True)
+from keras_gn.files import atomic_path
 
 
 def write_json(path: str | os.PathLike[str], content: Any) -> None:

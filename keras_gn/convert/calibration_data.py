@@ -9,6 +9,8 @@ import numpy as np
 # A Keras tensor or a nested structure of them, as the model was built with; None where Keras doesn't know.
 Inputs = Any
 
+_ARGUMENT = "`calibration_data` (in `distill`: `data`)"
+
 
 def read_calibration_data(data: Any, model: keras.Model, *, batch_size: int = 16, limit: int = 1024) -> list[Any]:
     """The inputs of `model` in `data`, read once and checked, in batches of at most `batch_size`.
@@ -60,7 +62,7 @@ def read_calibration_data(data: Any, model: keras.Model, *, batch_size: int = 16
             break
     if not batches:
         raise ValueError(
-            "The argument `calibration_data` must hold at least one sample; a few hundred inputs of the model serve "
+            f"The argument {_ARGUMENT} must hold at least one sample; a few hundred inputs of the model serve "
             f"best, and a generator can be read only once. Received: calibration_data={_describe(data)}"
         )
     return batches
@@ -110,7 +112,7 @@ def _elements(data: Any, expected: Inputs) -> Iterator[tuple[str, Any]]:
             yield f" of batch {index}", _without_targets(element, several=several)
     else:
         raise TypeError(
-            "The argument `calibration_data` must hold inputs of the model: an array, a dict or list of arrays for a "
+            f"The argument {_ARGUMENT} must hold inputs of the model: an array, a dict or list of arrays for a "
             "model with several inputs, or anything that gives batches (a generator, a tf.data.Dataset, a DataLoader). "
             f"Received: calibration_data={data!r}"
         )
@@ -124,7 +126,7 @@ def _without_targets(element: Any, *, several: bool) -> Any:
         return element  # the inputs themselves
     if not 1 <= len(element) <= 3:
         raise ValueError(
-            "Each batch of the argument `calibration_data` must be x, (x,), (x, y) or (x, y, sample_weight). "
+            f"Each batch of the argument {_ARGUMENT} must be x, (x,), (x, y) or (x, y, sample_weight). "
             f"Received: {_describe(element)}"
         )
     return element[0]
@@ -146,7 +148,7 @@ def _arranged(inputs: Any, expected: Inputs) -> Any:
     names = ", ".join(tensor.name for tensor in tensors)
     order = "" if isinstance(expected, dict) else " or in a list in this order"
     raise ValueError(
-        f"The argument `calibration_data` must hold an array for each input of the model ({names}), in a dict by "
+        f"The argument {_ARGUMENT} must hold an array for each input of the model ({names}), in a dict by "
         f"these names{order}. Received: {_describe(inputs)}"
     )
 
@@ -157,12 +159,12 @@ def _array(leaf: Any) -> np.ndarray:
         array = keras.ops.convert_to_numpy(leaf) if keras.ops.is_tensor(leaf) else np.asarray(leaf)
     except (TypeError, ValueError) as error:
         raise TypeError(
-            f"The argument `calibration_data` must hold arrays of numbers ({error}). Received: {_describe(leaf)}"
+            f"The argument {_ARGUMENT} must hold arrays of numbers ({error}). Received: {_describe(leaf)}"
         ) from error
     # bfloat16 and its like are no kinds of NumPy's own, but casts from them are.
     if array.ndim == 0 or (array.dtype.kind not in "biuf" and "float" not in array.dtype.name):
         raise TypeError(
-            "The argument `calibration_data` must hold arrays of numbers whose first axis counts the samples. "
+            f"The argument {_ARGUMENT} must hold arrays of numbers whose first axis counts the samples. "
             f"Received: {_describe(leaf)}"
         )
     return array
@@ -181,7 +183,7 @@ def _fitting(array: np.ndarray, tensor: keras.KerasTensor | None) -> np.ndarray:
     sizes = zip(fitting.shape[1:], tensor.shape[1:], strict=False)
     if fitting.ndim != rank or any(size != wanted for size, wanted in sizes if wanted is not None):
         raise ValueError(
-            f"The argument `calibration_data` must have the shape (samples, {', '.join(map(str, tensor.shape[1:]))}) "
+            f"The argument {_ARGUMENT} must have the shape (samples, {', '.join(map(str, tensor.shape[1:]))}) "
             f"of the model's input '{tensor.name}'; a tf.data.Dataset must be batched. Received: {_describe(array)}"
         )
     return fitting
@@ -192,7 +194,7 @@ def _number_of_samples(leaves: list[np.ndarray]) -> int:
     lengths = sorted({len(leaf) for leaf in leaves})
     if len(lengths) > 1:
         raise ValueError(
-            "All arrays of the argument `calibration_data` must have the same number of samples. "
+            f"All arrays of the argument {_ARGUMENT} must have the same number of samples. "
             f"Received: arrays with {', '.join(map(str, lengths))} samples"
         )
     return lengths[0] if lengths else 0
@@ -209,7 +211,7 @@ def _finite_rows(array: np.ndarray, tensor: keras.KerasTensor | None, rows: np.n
     if len(bad):
         where = f"sample {rows[bad[0, 0]]}{place}" + ("" if tensor is None else f", input '{tensor.name}'")
         raise ValueError(
-            "The argument `calibration_data` must be finite, for one NaN or infinity spoils the means of all samples; "
+            f"The argument {_ARGUMENT} must be finite, for one NaN or infinity spoils the means of all samples; "
             f"leave such samples out. Received: {chosen[tuple(bad[0])]} in {where}"
         )
     return chosen

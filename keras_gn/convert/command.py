@@ -11,8 +11,8 @@ import keras
 from keras_gn.convert.calibration_files import read_calibration_files
 from keras_gn.convert.convert_bn_to_gn import convert_bn_to_gn
 from keras_gn.convert.distill import distill
-from keras_gn.convert.files import atomic_path
 from keras_gn.convert.report import conversion_report
+from keras_gn.files import atomic_path
 
 FAILED = 2
 INTERRUPTED = 130  # the shell's code for a program that Ctrl-C ended

@@ -7,8 +7,8 @@ from weakref import WeakKeyDictionary
 
 import keras
 
-from keras_gn.convert.files import atomic_path
 from keras_gn.convert.report_html import render_html
+from keras_gn.files import atomic_path
 
 HEADINGS = ("layer", "channels", "groups", "epsilon", "weights", "error", "reason")
 _RIGHT_ALIGNED = {"channels", "groups", "epsilon", "error"}

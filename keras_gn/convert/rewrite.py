@@ -11,6 +11,7 @@ from keras_gn.convert.errors import ConversionError
 from keras_gn.convert.plan import Kept, LayerPlan, Plan
 from keras_gn.convert.swap import Swap
 from keras_gn.convert.targets import Target, replacement
+from keras_gn.convert.traced import refuse_traced
 from keras_gn.convert.transfer import Affine, affine_of, values_of
 from keras_gn.convert.tree import find_layers
 
@@ -31,11 +32,14 @@ def rewritten(model: keras.Model, plans: Plan, target: Target, *, weights: str) 
     If the block raises, all layers are again what they were. If not, it is proven that nothing is left to convert.
     """
     done = [_prepare(plan, target, weights=weights) for plan in plans if isinstance(plan, LayerPlan)]
+    paths = [entry.plan.path for entry in done]
+    refuse_traced(model, paths)  # before the work
     try:
         for entry in done:
             entry.swap.to_replacement()
             set_affine(entry.plan.layer, entry.affine)
         yield done
+        refuse_traced(model, paths)
         _verify(model, kept=[plan for plan in plans if isinstance(plan, Kept)])
     except BaseException:  # an interruption by the user, too
         for entry in done:

@@ -193,7 +193,7 @@ def test_evenly_spread(count, limit):
 @pytest.mark.parametrize("data", [[], iter(()), IMAGES[:0], (IMAGES[:0], LABELS[:0]), {"image": IMAGES[:0]}])
 def test_empty_data_are_refused(data):
     with pytest.raises(
-        ValueError, match=r"`calibration_data` must hold at least one sample.*Received: calibration_data="
+        ValueError, match=r"`calibration_data` .* must hold at least one sample.*Received: calibration_data="
     ):
         read_calibration_data(data, image_model())
 

@@ -55,8 +55,8 @@ def unknown_sizes():
         (KINDS["nested"].make, {"groups": lambda layer, channels: None}, "outer/norm.*groups=None"),
         (KINDS["nested"].make, {"groups": lambda layer, channels: "x"}, "outer/norm.*groups='x'"),
         (KINDS["nested"].make, {"calibration_data": images(15, 16, 3)}, r"shape.*16, 16, 3.*Received: .*15, 16, 3"),
-        (KINDS["nested"].make, {"calibration_data": images()[:0]}, "`calibration_data` must hold at least one sample"),
-        (KINDS["nested"].make, {"calibration_data": iter(())}, "`calibration_data` must hold at least one sample"),
+        (KINDS["nested"].make, {"calibration_data": images()[:0]}, "must hold at least one sample"),
+        (KINDS["nested"].make, {"calibration_data": iter(())}, "must hold at least one sample"),
         (KINDS["nested"].make, {"calibration_data": np.full((2, *IMAGE), np.nan)}, "must be finite.*Received: nan"),
         (KINDS["nested"].make, {"calibration_data": [images(), images() * np.inf]}, "must be finite.*of batch 1"),
         (KINDS["subclassed"].make, {"calibration_data": images(16, 16, 4)}, "calibration_data|shape"),
@@ -87,7 +87,7 @@ def test_unbuilt(make):
 
 @pytest.mark.parametrize("data", [3, "images", np.array(["a", "b"]), [np.array(["a"])]])
 def test_calibration_data_of_no_known_kind(data):
-    with pytest.raises(TypeError, match=r"`calibration_data` must.*Received: "):
+    with pytest.raises(TypeError, match=r"`calibration_data` .*must.*Received: "):
         convert_bn_to_gn(KINDS["nested"].make(), calibration_data=data)
 
 

@@ -7,9 +7,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_gn.files import atomic_path
 from zoo.errors import UserError
 from zoo.export.verify import verify_saved_model
-from zoo.files import atomic_path, write_json
+from zoo.files import write_json
 from zoo.tasks import Task
 
 _ROUNDING = {"float16": 2.0**-10, "bfloat16": 2.0**-7}

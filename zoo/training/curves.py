@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from zoo.files import atomic_path
+from keras_gn.files import atomic_path
 
 
 def draw_curves(history: pd.DataFrame, path: Path) -> None:

@@ -3,7 +3,7 @@
 import keras
 import pandas as pd
 
-from zoo.files import atomic_path
+from keras_gn.files import atomic_path
 from zoo.training.checkpoint import Checkpoints, Progress
 from zoo.training.curves import draw_curves
 from zoo.training.distribute import is_chief
