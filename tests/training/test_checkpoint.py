@@ -30,7 +30,7 @@ def save_epochs(checkpoints, training, count):
         change(training, 1)
         stored[epoch] = values(training)
         history = [{"epoch": e} for e in range(1, epoch + 1)]
-        checkpoints.save(Progress(epoch=epoch, history=history, best=0.5), step=10 * epoch)
+        checkpoints.save(Progress(step=10 * epoch, epoch=epoch, history=history, best=0.5))
     change(training, 7)  # while the newest is being written
     checkpoints.wait()
     return stored
@@ -91,7 +91,7 @@ def test_random_states_and_metrics_come_back(tmp_path):
     x, y = np.random.default_rng(0).random((32, 8, 8, 1)), np.arange(32) % 10
     model.train_on_batch(x, y)
     checkpoints = Checkpoints(tmp_path, model)
-    checkpoints.save(Progress(batch=1), step=1)
+    checkpoints.save(Progress(step=1, batch=1))
     checkpoints.wait()
     expected = model.train_on_batch(x, y)
     checkpoints.restore()
@@ -105,7 +105,7 @@ def test_without_a_checkpoint_training_starts_at_zero(checkpoints):
 
 
 def test_another_architecture_is_refused(tmp_path, checkpoints):
-    checkpoints.save(Progress(epoch=1), step=10)
+    checkpoints.save(Progress(step=10, epoch=1))
     checkpoints.wait()
     file = tmp_path / "step_00000010" / "state.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "architecture": "another"}))
@@ -118,7 +118,7 @@ def test_a_checkpoint_that_cannot_be_written_is_an_error_and_the_others_stay(tmp
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limit[1]))
     try:
-        checkpoints.save(Progress(epoch=2), step=20)
+        checkpoints.save(Progress(step=20, epoch=2))
         with pytest.raises(OSError, match="File too large"):
             checkpoints.wait()
     finally:

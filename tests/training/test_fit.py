@@ -80,7 +80,7 @@ def test_a_run_killed_within_an_epoch_ends_with_the_same_weights_and_history(
 
     def crash(self, batch, logs=None):
         count(self, batch, logs)
-        if self.model.steps_done == last:
+        if self.progress.step == last:
             self.checkpoints.wait()
             raise CrashError
 
@@ -104,7 +104,7 @@ def test_sigterm_leaves_a_checkpoint_of_the_last_step(tmp_path, config, task, mo
 
     def terminate(self, batch, logs=None):
         begin(self, batch, logs)
-        if self.model.steps_done == 14:
+        if int(self.model.optimizer.iterations) == 14:
             os.kill(os.getpid(), signal.SIGTERM)
 
     monkeypatch.setattr(StopAfter, "on_train_batch_end", terminate)

@@ -21,6 +21,7 @@ def run(command: Callable[[argparse.Namespace], None], arguments: argparse.Names
     """Runs a command and returns its exit status; what a user can mend is told in one message."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("absl").setLevel(logging.WARNING)
+    logging.getLogger("jax").setLevel(logging.WARNING)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     try:
         with corrupt.translated_errors():
@@ -37,6 +38,10 @@ def run(command: Callable[[argparse.Namespace], None], arguments: argparse.Names
         if "No space left" in error.message:  # TensorFlow's word for a full disk
             return _fail(f"Could not write: {error.message.splitlines()[0]}. {_DISK_HINT}")
         return _fail(f"Out of memory; choose a smaller --batch-size. {error.message.splitlines()[0]}")
+    except RuntimeError as error:
+        if str(error).startswith("RESOURCE_EXHAUSTED"):  # JAX's word for a full memory
+            return _fail(f"Out of memory; choose a smaller --batch-size. {str(error).splitlines()[0]}")
+        raise
     except KeyboardInterrupt:
         return INTERRUPTED
     except PreemptedError:

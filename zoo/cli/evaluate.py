@@ -13,6 +13,7 @@ from zoo.cli.task import load_dataset, prepared_spec
 from zoo.errors import UserError
 from zoo.export import read_metadata
 from zoo.tasks import Evaluation, ImageClassification
+from zoo.training.backend import leave_gpus_to_backend
 from zoo.training.config import TrainConfig
 from zoo.training.evaluation import evaluate_model, evaluate_signatures, save_evaluation
 from zoo.training.run_folder import RunFolder
@@ -56,6 +57,7 @@ def _label(arguments: argparse.Namespace) -> str:
 
 
 def _score_run(arguments: argparse.Namespace) -> tuple[Evaluation, Path]:
+    leave_gpus_to_backend()
     folder = RunFolder(arguments.run)
     trained, class_names = folder.read_config(), folder.read_task()["class_names"]
     model = folder.load_best_model()

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from zoo.cli import command
 from zoo.cli.arguments import add_config_arguments, config_overrides
+from zoo.cli.export import export_run
 from zoo.cli.task import make_task, refuse_unknown_names
 from zoo.errors import UserError
-from zoo.export import export_saved_model
 from zoo.files import write_json
 from zoo.recipes import RECIPES, get_recipe
 from zoo.tasks import ImageClassification
@@ -113,10 +113,7 @@ def _finish(config: TrainConfig, task: ImageClassification, folder: RunFolder) -
             save_evaluation(evaluation, folder.evaluation / split)
             metrics[split] = evaluation.metrics
     write_json(folder.metrics_file, metrics)
-    # Where files lie on this machine is nobody else's business.
-    private = {"data_dir", "initial_weights"}
-    provenance = {name: value for name, value in config.to_json().items() if name not in private}
-    export_saved_model(model, task, folder.export, provenance=provenance)
+    export_run(folder)
     sys.stdout.write(_summary(metrics, folder))
 
 

@@ -50,7 +50,7 @@ class ImageClassification:
     def loss(self, labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
         """Cross-entropy `[B]` of logits `[B, K]` against smoothed labels."""
         return keras.losses.categorical_crossentropy(
-            keras.ops.one_hot(labels, len(self.dataset.class_names)),
+            keras.ops.one_hot(keras.ops.cast(labels, "int32"), len(self.dataset.class_names)),  # Keras made them floats
             outputs,
             from_logits=True,
             label_smoothing=self.label_smoothing,

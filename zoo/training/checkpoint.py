@@ -14,8 +14,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_gn.files import atomic_path
 from zoo.errors import UserError
-from zoo.files import atomic_path
+from zoo.training.backend import training_backend
 from zoo.training.distribute import from_chief, is_chief
 
 logger = logging.getLogger(__name__)
@@ -28,10 +29,12 @@ _NONE = -1
 class Progress:
     """Where a run is, besides the numbers in its variables.
 
-    `epoch` counts finished epochs and `batch` the batches done in the next one; `history` has a row (name -> value)
-    for each finished epoch, and `best` is the highest value of the watched metric so far, None before the first.
+    `step` counts steps since the run began, those too in which mixed_float16 skips an update, `epoch` finished epochs
+    and `batch` the steps done in the next one; `history` has a row (name -> value) for each finished epoch, and `best`
+    is the highest value of the watched metric so far, None before the first.
     """
 
+    step: int = 0
     epoch: int = 0
     batch: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -58,18 +61,19 @@ class Checkpoints:
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
         self._writing: Future[None] | None = None
 
-    def save(self, progress: Progress, *, step: int) -> None:
+    def save(self, progress: Progress) -> None:
         """Takes a copy of everything, and writes it once the one before is written.
 
         Raises:
             OSError: the one before couldn't be written.
         """
+        training_backend().synchronize(self.trainer)
         metrics = self.trainer.metrics_variables if progress.batch else []
         arrays = {"state": _values(self._state()), "metric": _values(metrics)}
         content = {**asdict(progress), "architecture": self._fingerprint()}
         self.wait()
         if is_chief(self._strategy):
-            self._writing = self._writer.submit(_write, self.folder / f"step_{step:08d}", arrays, content)
+            self._writing = self._writer.submit(_write, self.folder / f"step_{progress.step:08d}", arrays, content)
 
     def wait(self) -> None:
         """Returns when everything is written.

@@ -2,8 +2,8 @@
 
 import keras
 
+from zoo.training.agreement import Agreement
 from zoo.training.checkpoint import Checkpoints, Progress
-from zoo.training.distribute import sum_over_workers
 from zoo.training.preemption import PreemptedError, Preemption
 
 
@@ -15,7 +15,8 @@ class Checkpointing(keras.callbacks.Callback):
     Args:
         checkpoints: where to save.
         progress: the state of the run, updated in place.
-        preemption: says whether the run is to end; that of one worker ends all, after the same step.
+        preemption: says whether the run is to end; that of one worker ends all, after the same step, about a second
+            later (see `Agreement`).
         steps_per_epoch: batches an epoch.
         total_steps: batches of the whole run.
         every: batches between two checkpoints.
@@ -34,7 +35,7 @@ class Checkpointing(keras.callbacks.Callback):
         super().__init__()
         self.checkpoints = checkpoints
         self.progress = progress
-        self.preemption = preemption
+        self.agreement = Agreement(checkpoints.trainer.distribute_strategy, preemption)
         self.steps_per_epoch = steps_per_epoch
         self.total_steps = total_steps
         self.every = every
@@ -43,25 +44,23 @@ class Checkpointing(keras.callbacks.Callback):
         self.checkpoints.restore_metrics()  # Keras has just reset them
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        self.progress.step += 1
         self.progress.batch += 1
-        step = self.progress.epoch * self.steps_per_epoch + self.progress.batch
+        step = self.progress.step
         if self.progress.batch == self.steps_per_epoch or step == self.total_steps:
             return  # the epoch ends now
-        preempted = self._preempted()
+        preempted = self.agreement.ends_after_step()
         if preempted or step % self.every == 0:
-            self.checkpoints.save(self.progress, step=step)
+            self.checkpoints.save(self.progress)
         if preempted:
             self._end()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        if self._preempted():
+        if self.agreement.ends_now():
             self._end()
-
-    def _preempted(self) -> bool:
-        return sum_over_workers(self.model.distribute_strategy, int(self.preemption.requested)) > 0
 
     def _end(self) -> None:
         self.checkpoints.wait()
         # No worker ends before the checkpoint is written: the end of one ends the others.
-        sum_over_workers(self.model.distribute_strategy, 0)
+        self.agreement.wait_for_all()
         raise PreemptedError

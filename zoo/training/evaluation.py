@@ -9,7 +9,8 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from zoo.files import atomic_path, write_json
+from keras_gn.files import atomic_path
+from zoo.files import write_json
 from zoo.tasks import Evaluation, Task
 
 # A SavedModel's signature: keyword arguments of tensors in, a dict of tensors out.
@@ -22,7 +23,7 @@ def evaluate_model(model: keras.Model, task: Task, split: str, *, batch_size: in
 
     def results() -> _Results:
         for images, labels in tqdm(task.evaluation_batches(split, batch_size), desc=split, unit="batches"):
-            yield labels.numpy(), task.probabilities(model.predict_on_batch(images))
+            yield labels.numpy(), task.probabilities(model.predict_on_batch(images.numpy()))
 
     return task.evaluate(results())
 

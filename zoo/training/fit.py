@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from zoo.errors import UserError
 from zoo.tasks.task import Task
+from zoo.training.backend import training_backend
 from zoo.training.checkpoint import Checkpoints, Progress
 from zoo.training.checkpointing import Checkpointing
 from zoo.training.config import TrainConfig
@@ -21,7 +22,6 @@ from zoo.training.distribute import (
     evaluation_batch_size,
     is_chief,
     make_strategy,
-    use_jit,
     worker_share,
 )
 from zoo.training.duration import in_steps
@@ -30,7 +30,6 @@ from zoo.training.optimizer import make_optimizer
 from zoo.training.preemption import Preemption
 from zoo.training.progress_bar import ProgressBar
 from zoo.training.recorder import Recorder
-from zoo.training.replica_fit import mended_metrics
 from zoo.training.run_folder import RunFolder
 from zoo.training.schedule import learning_rate_schedule
 from zoo.training.trainer import Trainer
@@ -39,14 +38,15 @@ logger = logging.getLogger(__name__)
 
 
 class StopAfter(keras.callbacks.Callback):
-    """Ends training after a number of optimizer steps, counted over all epochs."""
+    """Ends training after so many more optimizer steps, counted over all epochs."""
 
-    def __init__(self, total_steps: int) -> None:
+    def __init__(self, steps: int) -> None:
         super().__init__()
-        self.total_steps = total_steps
+        self.steps_left = steps
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        if self.model.steps_done >= self.total_steps:
+        self.steps_left -= 1
+        if self.steps_left <= 0:
             self.model.stop_training = True
 
 
@@ -74,6 +74,7 @@ def prepare(config: TrainConfig, task: Task) -> Training:
     Raises:
         UserError: settings that don't fit together.
     """
+    backend = training_backend()
     strategy = make_strategy(config.strategy)
     keras.utils.set_random_seed(config.seed)
     check_replicas(config, strategy)
@@ -88,12 +89,12 @@ def prepare(config: TrainConfig, task: Task) -> Training:
     schedule = learning_rate_schedule(config, steps_per_epoch=steps_per_epoch, total_steps=total_steps)
     with strategy.scope(), _dtype_policy(config.precision):
         model = task.build_model()
-        trainer = Trainer(model.input, model.output, name=model.name, accumulate=config.accumulate)
+        trainer = backend.TRAINER(model.input, model.output, name=model.name, accumulate=config.accumulate)
         trainer.compile(
             optimizer=make_optimizer(config, schedule, model),
             loss=task.loss,
-            metrics=task.training_metrics(),
-            jit_compile=use_jit(config, strategy),
+            weighted_metrics=task.training_metrics(),  # what only fills a batch up has no weight
+            jit_compile=backend.use_jit(config, strategy),
         )
         trainer.optimizer.build(trainer.trainable_variables)
     return Training(config, task, model, trainer, step_images, steps_per_epoch, total_steps)
@@ -120,10 +121,9 @@ def fit(training: Training, folder: RunFolder, *, checkpoint_every: str = "1epoc
         checkpoints = stack.enter_context(contextlib.closing(Checkpoints(folder.checkpoints, trainer)))
         with trainer.distribute_strategy.scope():
             progress = checkpoints.restore()
-        if trainer.steps_done:
-            logger.info("goes on after step %d", trainer.steps_done)
+        if progress.step:
+            logger.info("goes on after step %d", progress.step)
         preemption = stack.enter_context(Preemption())
-        stack.enter_context(mended_metrics(trainer.distribute_strategy))
         callbacks = _callbacks(training, folder, checkpoints, progress)
         bar = callbacks[0]
         stack.enter_context(contextlib.closing(bar))
@@ -150,8 +150,7 @@ def fit(training: Training, folder: RunFolder, *, checkpoint_every: str = "1epoc
 def _fit_epochs(
     training: Training, progress: Progress, callbacks: list[keras.callbacks.Callback], *, last_epoch: int
 ) -> None:
-    done = progress.epoch * training.steps_per_epoch + progress.batch
-    if progress.epoch >= last_epoch or done >= training.total_steps:
+    if progress.epoch >= last_epoch or progress.step >= training.total_steps:
         return
     training.trainer.fit(
         _training_data(training, progress),
@@ -192,12 +191,11 @@ def _callbacks(
 ) -> list[keras.callbacks.Callback]:
     """All but the one that ends the run early, which comes last."""
     chief = is_chief(training.trainer.distribute_strategy)
-    done_steps = progress.epoch * training.steps_per_epoch + progress.batch
     watch = f"val_{training.task.watch}" if training.task.examples("validation") else None
     return [
-        ProgressBar(training.total_steps, step_images=training.step_images, done_steps=done_steps, shown=chief),
+        ProgressBar(training.total_steps, step_images=training.step_images, done_steps=progress.step, shown=chief),
         NanGuard(folder.checkpoints),
-        StopAfter(training.total_steps),
+        StopAfter(training.total_steps - progress.step),
         *([keras.callbacks.TensorBoard(str(folder.logs), write_graph=False)] if chief else []),
         Recorder(folder, checkpoints, progress, training.model, watch=watch),
     ]

@@ -2,11 +2,13 @@
 
 import logging
 
+import keras
 import tensorflow as tf
 
 from keras_gn import ops
 from keras_gn.ops.kernel_choice import chosen_kernel
 from zoo.errors import UserError
+from zoo.training.backend import training_backend
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +25,13 @@ def prepare_native_kernel() -> None:
         asked = chosen_kernel()
     except ValueError as error:
         raise UserError(str(error)) from error
+    if not training_backend().COMPUTES_WITH_TENSORFLOW:
+        if asked == "native":
+            raise UserError(
+                "`KERAS_GN_KERNEL` asks for the native kernel, which is TensorFlow's, and Keras runs on "
+                f"{keras.backend.backend()}. Received: native. Unset it."
+            )
+        return
     if asked == "portable" or (asked == "auto" and tf.config.get_visible_devices("GPU")):
         return
     try:

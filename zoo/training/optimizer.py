@@ -1,22 +1,34 @@
 """Optimizers as the papers define them."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
 from zoo.training.config import TrainConfig
+from zoo.training.loss_scale import ReplicaLossScale
 
 NORM_VARIABLES = ("gamma", "beta")
 
 
 class ReplicaClipping:
-    """Clips the gradient of the whole batch: Keras clips what each replica computed, before it sums them."""
+    """Clips the gradient of the whole batch: Keras clips what each replica computed, before it sums them.
+
+    JAX's step has no replicas; what Keras clips there is of the whole batch.
+    """
 
     def _clip_gradients(self, grads: list[tf.Tensor]) -> list[tf.Tensor]:
-        replicas = self._distribution_strategy.num_replicas_in_sync
-        if replicas == 1 or not self.global_clipnorm:
-            return super()._clip_gradients(grads)
-        total = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, grads)
-        return [gradient / replicas for gradient in super()._clip_gradients(total)]  # Keras sums them afterwards
+        if self._clips_the_sum():
+            grads = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, grads)
+        return super()._clip_gradients(grads)
+
+    def _all_reduce_sum_gradients(self, grads_and_vars: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
+        # What was clipped is the sum already.
+        return grads_and_vars if self._clips_the_sum() else super()._all_reduce_sum_gradients(grads_and_vars)
+
+    def _clips_the_sum(self) -> bool:
+        strategy = getattr(self, "_distribution_strategy", None)
+        return strategy is not None and strategy.num_replicas_in_sync > 1 and bool(self.global_clipnorm)
 
 
 class CoupledSGD(ReplicaClipping, keras.optimizers.SGD):
@@ -60,4 +72,4 @@ def make_optimizer(
     if not config.decay_norm:
         kept = [v for v in model.trainable_variables if v.name in NORM_VARIABLES]
         optimizer.exclude_from_weight_decay(var_list=kept)
-    return optimizer
+    return ReplicaLossScale(optimizer) if config.precision == "mixed_float16" else optimizer

@@ -49,7 +49,7 @@ class Recorder(keras.callbacks.Callback):
         best = self._is_best(logs)
         if is_chief(self.model.distribute_strategy):
             self._write(best=best)
-        self.checkpoints.save(self.progress, step=self.model.steps_done)
+        self.checkpoints.save(self.progress)
 
     def _write(self, *, best: bool) -> None:
         if best:

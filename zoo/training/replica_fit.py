@@ -24,6 +24,11 @@ class ReplicaFit:
             iterator, data_batch = None, keras.tree.map_structure(lambda value: local(value)[0], next(batches))
         super()._maybe_symbolic_build(iterator=iterator, data_batch=data_batch)
 
+    def fit(self, *args: Any, **kwargs: Any) -> Any:
+        """As Keras' `fit`."""
+        with mended_metrics(self.distribute_strategy):
+            return super().fit(*args, **kwargs)
+
 
 @contextmanager
 def mended_metrics(strategy: tf.distribute.Strategy) -> Iterator[None]:

@@ -1,15 +1,11 @@
-"""The model that trains: Keras' own `fit` on every strategy, with the gradients of several batches in a step."""
+"""What the trainers of all backends have in common."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import keras
-import tensorflow as tf
-
-from zoo.training.replica_fit import ReplicaFit
 
 
-class Trainer(ReplicaFit, keras.Model):
+class Trainer(keras.Model):
     """A functional model whose training step takes `accumulate` batches at once, one after the other.
 
     A step gets their images together, of all replicas, computes the gradients of each part in turn, and applies the
@@ -20,37 +16,3 @@ class Trainer(ReplicaFit, keras.Model):
     def __init__(self, inputs: Any, outputs: Any, *, accumulate: int = 1, **kwargs: Any) -> None:
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
         self.accumulate = accumulate
-
-    @property
-    def steps_done(self) -> int:
-        """Steps of the optimizer since the run began, over all its parts."""
-        return int(keras.ops.convert_to_numpy(self.optimizer.iterations))
-
-    def train_step(self, data: Any) -> dict[str, Any]:
-        """One step of the optimizer."""
-        if self.accumulate == 1:
-            return super().train_step(data)
-        variables = self.trainable_variables
-        total = [tf.zeros_like(variable) for variable in variables]
-        for part in self._parts(data):
-            gradients, logs = self._gradients(*keras.utils.unpack_x_y_sample_weight(part))
-            total = [mean + gradient / self.accumulate for mean, gradient in zip(total, gradients, strict=True)]
-        self.optimizer.apply_gradients(zip(total, variables, strict=True))
-        return logs
-
-    def _parts(self, data: Any) -> Iterator[Any]:
-        split = [tf.split(tensor, self.accumulate) for tensor in tf.nest.flatten(data)]
-        for tensors in zip(*split, strict=True):
-            yield tf.nest.pack_sequence_as(data, tensors)
-
-    def _gradients(self, x: Any, y: Any, sample_weight: Any) -> tuple[list[tf.Tensor], dict[str, Any]]:
-        """Of this replica's share of the loss; and the metrics so far."""
-        with tf.GradientTape() as tape:
-            outputs = self(x, training=True)
-            # Keras divides it by the number of replicas, whose gradients are summed.
-            loss = self.compute_loss(x=x, y=y, y_pred=outputs, sample_weight=sample_weight, training=True)
-            scaled = self.optimizer.scale_loss(loss)
-        replicas = self.distribute_strategy.num_replicas_in_sync
-        self._loss_tracker.update_state(loss * replicas, sample_weight=tf.shape(x)[0])
-        gradients = tape.gradient(scaled, self.trainable_variables)
-        return gradients, self.compute_metrics(x, y, outputs, sample_weight=sample_weight)

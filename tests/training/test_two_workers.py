@@ -1,0 +1,57 @@
+"""What two real workers do together, by one start of the launcher for all tests of this file."""
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import two_workers_job as job
+from test_mixed_precision import ALLOWED
+
+from zoo.models.norms import parse_norm
+
+
+@pytest.fixture(scope="module")
+def workers(tmp_path_factory):
+    """What each of the two found, by name."""
+    folder = tmp_path_factory.mktemp("two_workers")
+    launcher = [sys.executable, "-m", "zoo.training.launch", "--workers", "2", "--logs", str(folder / "logs")]
+    command = [*launcher, job.__file__, str(folder)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=500)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    return [dict(np.load(folder / f"worker_{index}.npz")) for index in range(2)]
+
+
+def test_an_epoch_has_every_example_once(workers):
+    """In training and in the validation, whose 33 examples two workers can't share evenly."""
+    numbers = [worker["mixed_bfloat16 computed"] for worker in workers]
+    assert all(len(own) for own in numbers)
+    assert sorted(np.concatenate(numbers)) == [*job.TRAINING, *job.VALIDATION]
+    assert len(numbers[0][numbers[0] < 1000]) == len(job.TRAINING) // 2
+
+
+@pytest.mark.parametrize("precision", job.PRECISIONS)
+def test_workers_train_near_one_device(workers, precision, tmp_path):
+    before, after = job.train("one", precision, tmp_path)
+    first, second = (worker[precision] for worker in workers)
+    np.testing.assert_array_equal(first, second)
+    assert np.isfinite(first).all()
+    moved = np.linalg.norm(after - before)
+    assert np.linalg.norm(first - after) < ALLOWED[precision] * moved
+
+
+@pytest.mark.parametrize(("norm", "agrees"), [("sync_bn", True), ("bn", False)])
+def test_sync_bn_normalizes_the_batch_of_all_workers(workers, norm, agrees):
+    whole = parse_norm("bn").factory("norm1")
+    outputs = whole(job.uneven_batch(), training=True)
+    outputs_of_workers = np.concatenate([worker[f"{norm} outputs"] for worker in workers])
+    assert np.allclose(outputs_of_workers, outputs, rtol=1e-4, atol=1e-5) == agrees
+    variance = keras.ops.convert_to_numpy(whole.moving_variance)
+    for worker in workers:
+        assert np.allclose(worker[f"{norm} moving_variance"], variance, rtol=1e-5) == agrees
+
+
+def test_a_sigterm_to_one_ends_both_after_the_same_step(workers):
+    first, second = (int(worker["last step"]) for worker in workers)
+    assert first == second >= job.SIGTERM_STEP

@@ -1,0 +1,127 @@
+"""What each worker of test_two_workers.py does: python two_workers_job.py FOLDER, by the launcher."""
+
+import dataclasses
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from zoo import data
+from zoo.models.norms import parse_norm
+from zoo.tasks import ImageClassification
+from zoo.training.agreement import Agreement
+from zoo.training.config import TrainConfig
+from zoo.training.distribute import make_strategy, sum_over_workers
+from zoo.training.fit import fit, prepare
+from zoo.training.preemption import Preemption
+from zoo.training.run_folder import RunFolder
+
+TRAINING, VALIDATION = range(64), range(1000, 1033)
+PRECISIONS = ("mixed_bfloat16", "mixed_float16")
+SIGTERM_STEP = 30
+
+computed: list[int] = []
+
+
+class Numbered(ImageClassification):
+    """The digits, each with its number for a label; `computed` has those whose loss was computed here."""
+
+    def loss(self, labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+        tf.numpy_function(lambda numbers: computed.extend(numbers.tolist()), [labels], [])
+        return super().loss(labels % 10, outputs)
+
+
+def numbered_digits() -> data.Dataset:
+    dataset = data.load("digits")
+    splits = {
+        name: data.Records(np.array(numbers), dataset.splits[name].take(range(len(numbers))).images)
+        for name, numbers in (("train", TRAINING), ("validation", VALIDATION))
+    }
+    spec = dataclasses.replace(dataset.spec, image_size=8, augmentation="none")
+    return dataclasses.replace(dataset, splits=splits, spec=spec)
+
+
+def train(strategy: str, precision: str, folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """The weights before and after an epoch."""
+    config = TrainConfig(
+        model="simplenet",
+        norm="gn:groups=4",
+        batch_size=16,
+        epochs=1,
+        learning_rate=0.02,
+        learning_rate_batch=None,
+        strategy=strategy,
+        precision=precision,
+    )
+    task = Numbered(dataset=numbered_digits(), model=config.model, norm=config.norm)
+    training = prepare(config, task)
+    before = vector(training.model)
+    folder.mkdir(parents=True, exist_ok=True)
+    fit(training, RunFolder(folder))
+    return before, vector(training.model)
+
+
+def vector(model: keras.Model) -> np.ndarray:
+    return np.concatenate([np.ravel(weight) for weight in model.get_weights()])
+
+
+def uneven_batch() -> np.ndarray:
+    """Eight examples; the second half has another mean and deviation than the first."""
+    batch = np.random.default_rng(0).normal(size=[8, 5, 5, 3]).astype("float32")
+    batch[4:] = 3 * batch[4:] + 2
+    return batch
+
+
+def normalize(norm: str, index: int) -> dict[str, np.ndarray]:
+    """What a norm makes of this worker's half of the uneven batch, and its moving variance afterwards."""
+    strategy = make_strategy("multi_worker")
+    half = tf.constant(np.split(uneven_batch(), 2)[index])
+    with strategy.scope():
+        layer = parse_norm(norm).factory("norm1")
+        layer.build([None, *half.shape[1:]])
+    outputs = strategy.run(tf.function(lambda x: layer(x, training=True)), args=(half,))
+    outputs = strategy.experimental_local_results(outputs)[0].numpy()
+    variance = keras.ops.convert_to_numpy(layer.moving_variance)
+    return {f"{norm} outputs": outputs, f"{norm} moving_variance": variance}
+
+
+def last_step(index: int) -> int:
+    """The step after which this worker ends; only worker 1 is sent SIGTERM."""
+    strategy = make_strategy("multi_worker")
+    with Preemption() as preemption:
+        agreement = Agreement(strategy, preemption, seconds=0.3)
+        for step in range(1, 1000):
+            time.sleep(0.01)
+            sum_over_workers(strategy, 0)  # as the gradients' sum, it waits for the other worker
+            if step == SIGTERM_STEP and index == 1:
+                os.kill(os.getpid(), signal.SIGTERM)
+            if agreement.ends_after_step():
+                agreement.wait_for_all()
+                return step
+    return -1
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    index = json.loads(os.environ["TF_CONFIG"])["task"]["index"]
+    make_strategy("multi_worker")
+    found = {}
+    for precision in PRECISIONS:
+        _, found[precision] = train("multi_worker", precision, folder / precision)
+        found[f"{precision} computed"] = np.array(computed)
+        computed.clear()
+    for norm in ("sync_bn", "bn"):
+        found |= normalize(norm, index)
+    found["last step"] = np.array(last_step(index))
+    np.savez(folder / f"worker_{index}.npz", **found)
+    sum_over_workers(make_strategy("multi_worker"), 0)  # the end of a worker would end the other
+
+
+if __name__ == "__main__":
+    main()
