@@ -64,7 +64,14 @@ def pad(x: keras.KerasTensor, width: int, *, name: str) -> keras.KerasTensor:
 
 
 def conv(
-    x: keras.KerasTensor, filters: int, kernel: int, *, norm: Norm, name: str, strides: int = 1
+    x: keras.KerasTensor,
+    filters: int,
+    kernel: int,
+    *,
+    norm: Norm,
+    name: str,
+    strides: int = 1,
+    kernel_initializer: keras.Initializer | None = None,
 ) -> keras.KerasTensor:
     """Convolution for use with `norm`; the output is ceil(size / strides) large.
 
@@ -78,6 +85,7 @@ def conv(
         norm: Says whether the weights are standardized and whether there is a bias.
         name: Of the layer.
         strides: 1 or more.
+        kernel_initializer: Of the weights; None: `he_normal`.
     """
     padding = "same"
     if strides > 1 and kernel > 1:
@@ -91,7 +99,7 @@ def conv(
         strides=strides,
         padding=padding,
         use_bias=norm.conv_bias,
-        kernel_initializer=he_normal(),
+        kernel_initializer=kernel_initializer or he_normal(),
         name=name,
     )(x)
 

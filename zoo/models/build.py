@@ -10,6 +10,8 @@ import keras
 
 from zoo.errors import UserError, unknown_name
 from zoo.models.load_weights import load_weights
+from zoo.models.mask_rcnn.build import SPECS as MASK_RCNNS
+from zoo.models.mask_rcnn.build import mask_rcnn, option_names
 from zoo.models.norms import Norm, NormFactory, channel_axis, parse_norm
 from zoo.models.resnet import SPECS as RESNETS
 from zoo.models.resnet import resnet_features, resnet_logits
@@ -44,15 +46,24 @@ _FAMILIES = (
     _Family(SIMPLENETS, simplenet_features, simplenet_logits),
 )
 _FAMILY_OF = {name: family for family in _FAMILIES for name in family.specs}
+_NAMES_BY_TASK: Mapping[str, Mapping[str, Any]] = {"image_classification": _FAMILY_OF, "detection": MASK_RCNNS}
 
 
-def list_models() -> list[str]:
-    """The names that `build` takes, sorted.
+def list_models(task: str = "image_classification") -> list[str]:
+    """The names that `build` takes for models of a task, sorted.
 
-    >>> list_models()[0]
-    'resnet101'
+    Args:
+        task: "image_classification" or "detection".
+
+    Raises:
+        zoo.errors.UserError: If `task` is unknown.
+
+    >>> list_models()[0], list_models("detection")[0]
+    ('resnet101', 'mask_rcnn_resnet101_fpn')
     """
-    return sorted(_FAMILY_OF)
+    if task not in _NAMES_BY_TASK:
+        raise unknown_name("task", str(task), _NAMES_BY_TASK)
+    return sorted(_NAMES_BY_TASK[task])
 
 
 def build(
@@ -60,7 +71,7 @@ def build(
     norm: str | NormFactory | Norm = "gn",
     *,
     num_classes: int | None = 1000,
-    input_shape: tuple[int | None, int | None, int] = (224, 224, 3),
+    input_shape: tuple[int | None, int | None, int] | None = None,
     weights: str | os.PathLike[str] | None = None,
     **options: Any,
 ) -> keras.Model:
@@ -70,15 +81,18 @@ def build(
     `keras.config.image_data_format() == "channels_first"`). Layer names do not depend on the norm.
 
     Args:
-        name: One of `zoo.list_models()`.
+        name: One of `zoo.list_models()` or `zoo.list_models("detection")`.
         norm: A norm name or a callable, see `zoo.models.norms.parse_norm`. The resnetv2 models
             were published with "gn+ws".
         num_classes: For float32 logits [B, num_classes] from a last layer "logits"; or None for a model
             that returns its features: {"c2", "c3", "c4", "c5"}, or {"c1", "c2", "c3"} for simplenets.
-        input_shape: Of one image. Height and width may be None, except for simplenets.
+            For detection the classes of objects, without the background; see `MaskRCNN` for the outputs.
+        input_shape: Of one image. Height and width may be None, except for simplenets. None: (224, 224, 3), and
+            (None, None, 3) for detection.
         weights: A `.weights.h5` or `.keras` file of the same architecture to start from; None: fresh ones.
+            Detectors don't take it: call `load_weights` of the model.
         **options: Of the family. ResNets take `stem` ("auto", "small", "large") and, v1.5 only,
-            `zero_init_residual` (True by default).
+            `zero_init_residual` (True by default). Detectors take those of `zoo.models.mask_rcnn.build.mask_rcnn`.
 
     Raises:
         zoo.errors.UserError: If a name or an option is unknown, a value is out of its range, the norm does
@@ -88,12 +102,18 @@ def build(
     >>> model.output_shape, model.get_layer("stage2_block1_norm1").groups
     ((None, 10), 16)
     """
-    if not isinstance(name, str) or name not in _FAMILY_OF:
-        raise unknown_name("model", str(name), list_models())
-    family = _FAMILY_OF[name]
-    _check_options(options, name=name, valid=family.options())
+    valid_names = [model for models in _NAMES_BY_TASK.values() for model in models]
+    if not isinstance(name, str) or name not in valid_names:
+        raise unknown_name("model", str(name), valid_names)
+    is_detector = name in MASK_RCNNS
+    if input_shape is None:
+        input_shape = (None, None, 3) if is_detector else (224, 224, 3)
+    _check_options(options, name=name, valid=option_names() if is_detector else _FAMILY_OF[name].options())
     _check_num_classes(num_classes)
     _check_input_shape(input_shape)
+    if is_detector:
+        return _detector(name, norm, num_classes=num_classes, input_shape=input_shape, weights=weights, **options)
+    family = _FAMILY_OF[name]
     image = keras.Input(shape=input_shape, name="image")
     chosen = parse_norm(norm)
     features = family.features(image, spec=family.specs[name], norm=chosen, **options)
@@ -102,6 +122,19 @@ def build(
     if weights is not None:
         load_weights(model, weights)
     return model
+
+
+def _detector(name: str, norm: Any, *, num_classes: int | None, weights: Any, **options: Any) -> keras.Model:
+    if num_classes is None:
+        raise UserError(
+            f"`num_classes` must be an integer above 0 for {name}; the pyramid alone is the model's `features`. "
+            "Received: num_classes=None"
+        )
+    if weights is not None:
+        raise UserError(
+            f"`weights` must be None for {name}: call model.load_weights(file). Received: weights={weights!r}"
+        )
+    return mask_rcnn(name, norm, num_classes=num_classes, **options)
 
 
 def _check_options(options: Mapping[str, Any], *, name: str, valid: list[str]) -> None:
