@@ -48,7 +48,6 @@ class Scale:
 FULL = Scale(
     cases=(
         Case("resnet18", "gn", image_size=16, batch=32),
-        Case("resnet18", "sync_bn", image_size=16, batch=32),
         Case("simplenet_v2", "gn", image_size=32, batch=32),
     ),
     steps=8,
