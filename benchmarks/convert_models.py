@@ -5,8 +5,8 @@
 
 A small ResNet, a network of depthwise convolutions and a small DenseNet on Fashion-MNIST, and keras.applications'
 ResNet50, MobileNetV2 and DenseNet121 on digits, enlarged to 64 pixels; a few minutes each on two CPU cores. AdamW, a
-learning rate that falls to zero by a cosine, label smoothing, small shifts; each image of Fashion-MNIST is standardized,
-as tf.image.per_image_standardization does, while digits have pixels from 0 to 1. Models that are harder to convert are
+learning rate that falls to zero by a cosine, label smoothing, small shifts. Images of Fashion-MNIST are standardized
+each, as tf.image.per_image_standardization does; digits have pixels from 0 to 1. Models that are harder to convert are
 trained when named: cifar_resnet, the small ResNet on CIFAR-10, and those called raw_..., whose images aren't
 standardized. The moving statistics of every
 batch normalization get a momentum of 0.95 (keras.applications has 0.99 and 0.999), since they would lag otherwise in
