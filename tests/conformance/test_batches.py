@@ -4,18 +4,30 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from conformance.descriptors import LAYERS, NORMALIZATIONS, each
+from conformance.descriptors import CONVOLUTIONS, NORMALIZATIONS, each
 
 
-@pytest.mark.usefixtures("each_kernel")
-@each(LAYERS)
-def test_a_sample_alone_equals_the_sample_in_a_batch(descriptor):
+def together_and_alone(descriptor):
     layer = descriptor.build()
     inputs = descriptor.inputs(batch=5)
     inputs[3] *= 1000.0
-    together = np.asarray(layer(inputs))
     alone = np.concatenate([layer(inputs[i : i + 1]) for i in range(len(inputs))])
+    return np.asarray(layer(inputs)), alone
+
+
+@pytest.mark.usefixtures("each_kernel")
+@each(NORMALIZATIONS)
+def test_a_sample_alone_equals_the_sample_in_a_batch(descriptor):
+    together, alone = together_and_alone(descriptor)
     np.testing.assert_allclose(alone, together, rtol=1e-6, atol=1e-6)
+
+
+@each(CONVOLUTIONS)
+def test_a_sample_alone_is_convolved_as_in_a_batch(descriptor):
+    """Up to the order of the sums, which TensorFlow chooses by the batch size on some CPUs."""
+    together, alone = together_and_alone(descriptor)
+    for expected, outputs in zip(together, alone, strict=True):
+        np.testing.assert_allclose(outputs, expected, rtol=0, atol=1e-6 * np.abs(expected).max())
 
 
 # Not the convolutions: TensorFlow's (seen in 2.21) return no samples of the input's shape.
