@@ -24,7 +24,7 @@ def collectives(model: str, norm: str, clip_norm: float | None) -> dict[str, int
     strategy = make_strategy("mirrored")
     with strategy.scope():
         built = zoo.build(model, norm, num_classes=_CLASSES, input_shape=(_SIZE, _SIZE, 3))
-        trainer = TensorFlowTrainer(built.input, built.output)
+        trainer = TensorFlowTrainer(built)
         trainer.compile(
             optimizer=make_optimizer(TrainConfig(clip_norm=clip_norm), 0.1, built),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),

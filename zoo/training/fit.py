@@ -54,8 +54,8 @@ class StopAfter(keras.callbacks.Callback):
 class Training:
     """A run that is ready to start: its settings fit together, and its model is built and compiled.
 
-    `trainer` is a twin of `model` that shares every weight and has the optimizer, so that `best.keras` is the
-    plain model, which loads without this package. A step takes `step_images` images, of all replicas and of all
+    `trainer` has the optimizer and shares every weight of `model`, so that `best.keras` is the plain model, which
+    loads without this package. A step takes `step_images` images, of all replicas and of all
     batches that are accumulated.
     """
 
@@ -89,7 +89,7 @@ def prepare(config: TrainConfig, task: Task) -> Training:
     schedule = learning_rate_schedule(config, steps_per_epoch=steps_per_epoch, total_steps=total_steps)
     with strategy.scope(), _dtype_policy(config.precision):
         model = task.build_model()
-        trainer = backend.TRAINER(model.input, model.output, name=model.name, accumulate=config.accumulate)
+        trainer = backend.TRAINER(model, accumulate=config.accumulate)
         trainer.compile(
             optimizer=make_optimizer(config, schedule, model),
             loss=task.loss,

@@ -20,8 +20,8 @@ class JaxTrainer(Trainer):
     So gradients, their clipping, and the statistics of batch normalization are those of the whole batch.
     """
 
-    def __init__(self, inputs: Any, outputs: Any, *, accumulate: int = 1, **kwargs: Any) -> None:
-        super().__init__(inputs, outputs, accumulate=accumulate, **kwargs)
+    def __init__(self, network: keras.Model, *, accumulate: int = 1) -> None:
+        super().__init__(network, accumulate=accumulate)
         self.distribute_strategy = JaxStrategy(keras.distribution.distribution())
 
     def fit(self, *args: Any, validation_data: tf.data.Dataset | None = None, **kwargs: Any) -> Any:

@@ -25,10 +25,19 @@ class TensorFlowTrainer(ReplicaFit, Trainer):
         self.optimizer.apply_gradients(zip(total, variables, strict=True))
         return logs
 
+    def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
+        """A replica's share of the loss: gradients are summed, and a network's own loss is a mean over its batch."""
+        loss = super().compute_loss(*args, **kwargs)
+        return loss / self._replicas if self.has_own_loss else loss
+
     def _parts(self, data: Any) -> Iterator[Any]:
         split = [tf.split(tensor, self.accumulate) for tensor in tf.nest.flatten(data)]
         for tensors in zip(*split, strict=True):
             yield tf.nest.pack_sequence_as(data, tensors)
+
+    @property
+    def _replicas(self) -> int:
+        return self.distribute_strategy.num_replicas_in_sync
 
     def _gradients(self, x: Any, y: Any, sample_weight: Any) -> tuple[list[tf.Tensor], dict[str, Any]]:
         """Of this replica's share of the loss; and the metrics so far."""
@@ -37,7 +46,7 @@ class TensorFlowTrainer(ReplicaFit, Trainer):
             # Keras divides it by the number of replicas, whose gradients are summed.
             loss = self.compute_loss(x=x, y=y, y_pred=outputs, sample_weight=sample_weight, training=True)
             scaled = self.optimizer.scale_loss(loss)
-        replicas = self.distribute_strategy.num_replicas_in_sync
-        self._loss_tracker.update_state(loss * replicas, sample_weight=tf.shape(x)[0])
+        images = tf.shape(tf.nest.flatten(x)[0])[0]
+        self._loss_tracker.update_state(loss * self._replicas, sample_weight=images)
         gradients = tape.gradient(scaled, self.trainable_variables)
         return gradients, self.compute_metrics(x, y, outputs, sample_weight=sample_weight)
