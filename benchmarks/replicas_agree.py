@@ -2,9 +2,11 @@
 
     python benchmarks/replicas_agree.py
     python benchmarks/replicas_agree.py --steps 10 --arrangements one workers_2
+    python benchmarks/replicas_agree.py --backend jax
 
 Trains SimpleNet on the digits by train.py, each time in processes of their own: on one device, on two logical CPUs, and
-by the launcher with two and three workers on this machine; with SGD, clipped gradients and two batches a step. Prints
+by the launcher with two and three workers on this machine; with SGD, clipped gradients and two batches a step. On JAX
+there are one device and two logical ones. Prints
 how far the weights and the metrics of each are from those of one device, and exits with 1 where a weight differs by
 more than 1e-4 of itself and 1e-5.
 
@@ -16,6 +18,7 @@ cores, two more for each that falls short.
 """
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -48,6 +51,11 @@ ARRANGEMENTS: dict[str, list[str]] = {
     "workers_2": [*_LAUNCH, "2", "train.py", "--strategy", "multi_worker"],
     "workers_3": [*_LAUNCH, "3", "train.py", "--strategy", "multi_worker"],
 }
+ARRANGEMENTS_ON_JAX: dict[str, list[str]] = {
+    "one": ["train.py", "--strategy", "one"],
+    "mirrored_2": ["train.py", "--strategy", "mirrored"],
+}
+_TWO_DEVICES_ON_JAX = "--xla_force_host_platform_device_count=2"
 # 6 images are a multiple of 1, 2 and 3. So few are left for training that 50 steps reach into a second epoch.
 SETTINGS = (
     *("--model", "simplenet", "--norm", "gn:groups=4", "--dataset", "digits", "--image-size", "8"),
@@ -57,16 +65,20 @@ SETTINGS = (
 )
 
 
-def train(arrangement: str, folder: Path, options: Sequence[str]) -> None:
+def train(arrangement: str, folder: Path, options: Sequence[str], backend: str = "tensorflow") -> None:
     """Trains in processes of their own, into `folder`.
 
     Raises:
         RuntimeError: The training failed; with the end of what it said.
     """
-    command = [sys.executable, *ARRANGEMENTS[arrangement], *SETTINGS, *options, "--output", str(folder)]
+    arrangements = ARRANGEMENTS_ON_JAX if backend == "jax" else ARRANGEMENTS
+    command = [sys.executable, *arrangements[arrangement], *SETTINGS, *options, "--output", str(folder)]
+    environment = {**os.environ, "KERAS_BACKEND": backend}
+    if backend == "jax" and arrangement != "one":
+        environment["XLA_FLAGS"] = _TWO_DEVICES_ON_JAX
     if "zoo.training.launch" in command:
         command[command.index("train.py") : command.index("train.py")] = ["--logs", str(folder) + "-logs"]
-    result = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True)
+    result = subprocess.run(command, cwd=_ROOT, env=environment, capture_output=True, text=True)
     if result.returncode:
         raise RuntimeError(f"{arrangement} ended with {result.returncode}:\n{result.stderr[-3000:]}")
 
@@ -98,13 +110,13 @@ class Outcome:
         return max(self.weights, self.metrics) <= 1
 
 
-def measure(arrangements: Sequence[str], steps: int, seed: int) -> list[Outcome]:
+def measure(arrangements: Sequence[str], steps: int, seed: int, backend: str) -> list[Outcome]:
     """Trains with this seed on one device, and as each arrangement says."""
     outcomes = []
     with tempfile.TemporaryDirectory() as temporary:
         reference: tuple[list[np.ndarray], pd.DataFrame] | None = None
         for name in ("one", *(each for each in arrangements if each != "one")):
-            train(name, Path(temporary) / name, ["--steps", str(steps), "--seed", str(seed)])
+            train(name, Path(temporary) / name, ["--steps", str(steps), "--seed", str(seed)], backend)
             state, history = final_state(Path(temporary) / name)
             reference = reference or (state, history)
             of_weights = difference(state, reference[0])
@@ -113,12 +125,12 @@ def measure(arrangements: Sequence[str], steps: int, seed: int) -> list[Outcome]
     return outcomes
 
 
-def compare(arrangements: Sequence[str], steps: int) -> list[Check]:
+def compare(arrangements: Sequence[str], steps: int, backend: str = "tensorflow") -> list[Check]:
     """Trains every arrangement, with further seeds where the first falls short, prints a table, and judges each."""
-    outcomes = measure(arrangements, steps, SEEDS[0])
+    outcomes = measure(arrangements, steps, SEEDS[0], backend)
     parted = [outcome.arrangement for outcome in outcomes if not outcome.agrees]
     for seed in SEEDS[1:] if parted else ():
-        outcomes += measure(parted, steps, seed)
+        outcomes += measure(parted, steps, seed, backend)
     sys.stdout.write(table(outcomes))
     return [check for name in arrangements if name != "one" for check in judge(outcomes, name)]
 
@@ -145,9 +157,14 @@ def judge(outcomes: Sequence[Outcome], arrangement: str) -> list[Check]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=50, help="of the optimizer (%(default)s)")
-    parser.add_argument("--arrangements", nargs="+", choices=ARRANGEMENTS, default=list(ARRANGEMENTS))
+    parser.add_argument("--backend", choices=("tensorflow", "jax"), default="tensorflow")
+    parser.add_argument("--arrangements", nargs="+", choices=ARRANGEMENTS, help="these only")
     arguments = parser.parse_args()
-    return report_checks(compare(arguments.arrangements, arguments.steps))
+    possible = ARRANGEMENTS_ON_JAX if arguments.backend == "jax" else ARRANGEMENTS
+    if set(arguments.arrangements or ()) - set(possible):
+        parser.error(f"on {arguments.backend} the arrangements are {', '.join(possible)}")
+    chosen = arguments.arrangements or list(possible)
+    return report_checks(compare(chosen, arguments.steps, arguments.backend))
 
 
 if __name__ == "__main__":
