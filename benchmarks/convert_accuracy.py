@@ -6,10 +6,11 @@
 Trains the models of benchmarks/convert_models.py, those that `--models-dir` doesn't hold yet, and converts each with
 every choice of groups and every way to set gamma and beta: copied, reset, from the moving statistics, calibrated with
 500 unlabelled training images, and calibrated and distilled from the model with batch normalization for 200 steps on
-the same images. Prints the accuracies on the whole test sets, and exits with 1 if less of them is kept than is
-promised; nothing is promised of the harder ones, which are measured when named. `--json` is written after
-every figure, and a run that finds it goes on from there; remove it when the converter has changed. `--quick` is a trial
-of the command itself: its figures mean nothing.
+the same images; both see them moved and mirrored as in the model's training, calibration a thousand such views. Prints
+the accuracies on the whole test sets, and exits with 1 if less of them is kept than is promised; nothing is promised of
+the harder ones, which are measured when named. `--json` is written after every figure, and a run that finds it goes on
+from there; remove it when the converter has changed. `--quick` is a trial of the command itself: its figures mean
+nothing.
 """
 
 import argparse

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 from convert_models import ALL_RECIPES, accuracy
+from convert_models_data import Augmented
 
 from keras_gn.convert import convert_bn_to_gn, distill
 from zoo.errors import UserError
@@ -22,6 +23,7 @@ GROUPINGS: dict[str, dict[str, Any]] = {
     "groups=8": {"groups": 8},
     "groups=1": {"groups": 1},
 }
+_BATCH_SIZE, _LEARNING_RATE = 32, 3e-4  # of distillation
 MODES = ("copy", "reset", "statistics", "calibrated", "distilled")
 
 
@@ -31,16 +33,18 @@ class Scale:
 
     Args:
         images: Unlabelled training images for calibration and distillation.
-        steps: Of distillation.
+        calibration_views: How many views of them, moved as in the training, calibration sees.
+        steps: Of distillation, each with a batch of views.
         test_images: The first ones of the test set, or all of it.
     """
 
     images: int = 500
+    calibration_views: int = 1000
     steps: int = 200
     test_images: int | None = None
 
 
-FULL, QUICK = Scale(), Scale(images=40, steps=2, test_images=100)
+FULL, QUICK = Scale(), Scale(images=40, calibration_views=80, steps=2, test_images=100)
 
 
 @dataclass(frozen=True)
@@ -83,11 +87,11 @@ class Subject:
 
     @cached_property
     def images(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The unlabelled images, drawn from the training set, and the images and labels of the test set."""
+        """The unlabelled images, drawn from the training set as they are, and images and labels of the test set."""
         recipe = ALL_RECIPES[self.name]
         train, _, images, labels = recipe.split(self.data_dir)
         drawn = np.random.default_rng(0).choice(len(train), self.scale.images, replace=False)
-        return recipe.prepared(train[drawn]), images[: self.scale.test_images], labels[: self.scale.test_images]
+        return train[drawn], images[: self.scale.test_images], labels[: self.scale.test_images]
 
     def cells(self, known: Cells) -> list[Cell]:
         """Those of the known ones that are its own."""
@@ -109,16 +113,41 @@ class Subject:
     def _converted(self, grouping: dict[str, Any], mode: str) -> keras.Model:
         if mode not in ("calibrated", "distilled"):
             return convert_bn_to_gn(self.teacher, weights=mode, **grouping)
-        unlabelled = self.images[0]
         if self._calibrated is None or self._calibrated[0] != grouping:
-            student = convert_bn_to_gn(self.teacher, calibration_data=unlabelled, **grouping)
+            student = convert_bn_to_gn(
+                self.teacher, calibration_data=self._views(self.scale.calibration_views), **grouping
+            )
             self._calibrated = grouping, student
         student = self._calibrated[1]
         if mode == "distilled":
             self._calibrated = None  # it is changed now
             keras.utils.set_random_seed(0)
-            distill(self.teacher, student, unlabelled, steps=self.scale.steps)
+            views = self._views(self.scale.steps * _BATCH_SIZE)
+            distill(
+                self.teacher,
+                student,
+                views,
+                steps=self.scale.steps,
+                batch_size=_BATCH_SIZE,
+                learning_rate=_LEARNING_RATE,
+            )
         return student
+
+    def _views(self, count: int) -> np.ndarray:
+        """The unlabelled images again and again, each time moved and mirrored as in the model's training."""
+        recipe, images = ALL_RECIPES[self.name], self.images[0]
+        unknown = np.zeros(len(images), "int32")
+        shown = Augmented(
+            images,
+            unknown,
+            batch_size=len(images),
+            shift=recipe.shift,
+            flip=recipe.flip,
+            prepare=recipe.prepared,
+            seed=1,
+        )
+        passes = [shown[0][0] for _ in range(-(-count // len(images)))]
+        return np.concatenate(passes)[:count]
 
 
 def read_cells(path: Path | None) -> Cells:

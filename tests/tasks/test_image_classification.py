@@ -28,7 +28,7 @@ def test_loss_is_cross_entropy_with_smoothed_labels(digits_task, smoothing):
 
 def test_probabilities_are_the_softmax(digits_task):
     logits = np.array([[1000.0, 1000.0, 0.0]], "float32")
-    np.testing.assert_allclose(digits_task.probabilities(logits), [[0.5, 0.5, 0.0]])
+    np.testing.assert_allclose(digits_task.prediction(logits), [[0.5, 0.5, 0.0]])
 
 
 def test_an_absent_split_is_refused(digits_task):

@@ -14,7 +14,7 @@ from zoo.cli.task import make_task, refuse_unknown_names
 from zoo.errors import UserError
 from zoo.files import write_json
 from zoo.recipes import RECIPES, get_recipe
-from zoo.tasks import ImageClassification
+from zoo.tasks import Task
 from zoo.training.config import TrainConfig
 from zoo.training.distribute import has_several_workers, is_chief, make_strategy, sum_over_workers
 from zoo.training.duration import in_steps
@@ -103,7 +103,7 @@ def _run_to_train(arguments: argparse.Namespace) -> tuple[TrainConfig, Path, boo
     return config, path, resume
 
 
-def _finish(config: TrainConfig, task: ImageClassification, folder: RunFolder) -> None:
+def _finish(config: TrainConfig, task: Task, folder: RunFolder) -> None:
     """Scores the best model on every held-out split and exports it."""
     model = folder.load_best_model()
     metrics = {}
@@ -114,14 +114,11 @@ def _finish(config: TrainConfig, task: ImageClassification, folder: RunFolder) -
             metrics[split] = evaluation.metrics
     write_json(folder.metrics_file, metrics)
     export_run(folder)
-    sys.stdout.write(_summary(metrics, folder))
+    sys.stdout.write(_summary(task, metrics, folder))
 
 
-def _summary(metrics: dict[str, dict[str, float]], folder: RunFolder) -> str:
-    lines = [
-        f"{split} accuracy {scores['accuracy']:.2%} (loss {scores['loss']:.4f}, {scores['examples']} images)"
-        for split, scores in metrics.items()
-    ]
+def _summary(task: Task, metrics: dict[str, dict[str, float]], folder: RunFolder) -> str:
+    lines = [f"{split} {task.headline(scores)}" for split, scores in metrics.items()]
     lines.append(f"run folder: {folder.path}")
     lines.append(f"evaluate it: python evaluate.py --saved-model {folder.export}")
     return "\n".join(lines) + "\n"

@@ -35,6 +35,7 @@ class ImageClassification:
     initial_weights: str | None = None
     label_smoothing: float = 0.0
     watch: str = "accuracy"
+    scored_whole: bool = False
 
     def build_model(self) -> keras.Model:
         """The model for images of the data set's size; its output is the logits `[B, K]`."""
@@ -75,9 +76,13 @@ class ImageClassification:
         """Every image of a split once, in order."""
         return evaluation_batches(self._records(split), self.dataset.spec, batch_size=batch_size)
 
-    def probabilities(self, outputs: np.ndarray) -> np.ndarray:
-        """Softmax of logits `[B, K]`."""
+    def prediction(self, outputs: np.ndarray) -> np.ndarray:
+        """The probabilities `[B, K]`: softmax of logits."""
         return tf.nn.softmax(tf.cast(outputs, tf.float64)).numpy()
+
+    def served_prediction(self, outputs: dict[str, np.ndarray]) -> np.ndarray:
+        """The probabilities `[B, K]`."""
+        return outputs["probabilities"]
 
     def serving_batches(self, split: str, batch_size: int) -> Iterator[ServingBatch]:
         """A split as a client would send it: pixels, or the bytes of files."""
@@ -101,6 +106,10 @@ class ImageClassification:
             tables={"per_class": per_class_table(labels, predicted, names)},
             pictures={"confusion_matrix": draw_confusion(labels, predicted, names)},
         )
+
+    def headline(self, metrics: dict[str, float]) -> str:
+        """Accuracy and loss."""
+        return f"accuracy {metrics['accuracy']:.2%} (loss {metrics['loss']:.4f}, {metrics['examples']} images)"
 
     def signatures(self, model: keras.Model) -> list[Signature]:
         """`serve` takes uint8 images of one size, `serve_encoded` JPEG or PNG files of any sizes.

@@ -13,11 +13,12 @@ from matplotlib.figure import Figure
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How good a model is: `metrics` (JSON numbers), and by name `tables` and `pictures`."""
+    """How good a model is: `metrics` (JSON numbers), and by name `tables`, `pictures` and `files` (JSON)."""
 
     metrics: dict[str, float]
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
     pictures: dict[str, Figure] = field(default_factory=dict)
+    files: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -39,17 +40,21 @@ class ServingBatch:
 
     signature: str
     inputs: dict[str, tf.Tensor]
-    labels: np.ndarray
+    labels: Any
 
 
 class Task(Protocol):
-    """Joins data, model, losses and metrics. Metrics whose name is `watch` choose the best epoch."""
+    """Joins data, model, losses and metrics. Metrics whose name is `watch` choose the best epoch.
+
+    `loss` is None where the model has a `compute_loss` of its own. `scored_whole` says that the metrics of a split are
+    no means over its batches: it is scored by `evaluate` after every epoch.
+    """
 
     watch: str
+    scored_whole: bool
+    loss: Callable[[Any, Any], tf.Tensor] | None
 
     def build_model(self) -> keras.Model: ...
-
-    def loss(self, labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor: ...
 
     def training_metrics(self) -> list[keras.metrics.Metric]: ...
 
@@ -61,11 +66,19 @@ class Task(Protocol):
 
     def evaluation_batches(self, split: str, batch_size: int) -> tf.data.Dataset: ...
 
-    def probabilities(self, outputs: np.ndarray) -> np.ndarray: ...
+    def prediction(self, outputs: Any) -> Any:
+        """What `evaluate` takes, of what the model puts out for a batch, NumPy arrays."""
+
+    def served_prediction(self, outputs: dict[str, np.ndarray]) -> Any:
+        """The same, of what a signature returns."""
 
     def serving_batches(self, split: str, batch_size: int) -> Iterator[ServingBatch]: ...
 
-    def evaluate(self, results: Iterable[tuple[np.ndarray, np.ndarray]]) -> Evaluation: ...
+    def evaluate(self, results: Iterable[tuple[Any, Any]]) -> Evaluation:
+        """Scores batches of (labels, prediction)."""
+
+    def headline(self, metrics: dict[str, float]) -> str:
+        """The metrics that count, in a few words."""
 
     def signatures(self, model: keras.Model) -> list[Signature]: ...
 

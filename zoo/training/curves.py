@@ -9,17 +9,24 @@ from matplotlib.ticker import MaxNLocator
 from keras_gn.files import atomic_path
 
 
-def draw_curves(history: pd.DataFrame, path: Path) -> None:
-    """Draws loss, accuracy and learning rate by epoch, training and validation together, as a PNG.
+def draw_curves(history: pd.DataFrame, path: Path, *, watch: str) -> None:
+    """Draws the losses, the watched metric and the learning rate by epoch, as a PNG.
 
     Args:
-        history: a row an epoch: `epoch`, `loss`, `accuracy`, `val_loss`, `val_accuracy`, `learning_rate`;
-            the validation columns may be absent.
+        history: a row an epoch: `epoch`, `loss`, parts of it as `box_loss`, the metric, the same of the validation
+            split as `val_loss`, and `learning_rate`. What is absent isn't drawn.
         path: the PNG to write.
+        watch: the name of the metric.
     """
+    parts = [name for name in history if name.endswith("_loss") and not name.startswith("val_")]
+    panels = {
+        "loss": {"loss": "training", "val_loss": "validation", **{name: name for name in parts}},
+        watch.replace("_", " "): {watch: "training", f"val_{watch}": "validation"},
+        "learning rate": {"learning_rate": None},
+    }
     figure = Figure(figsize=(12, 3.6), layout="constrained")
-    for axes, (name, label) in zip(figure.subplots(1, 3), _PANELS.items(), strict=True):
-        for column, legend in ((name, "training"), (f"val_{name}", "validation")):
+    for axes, (label, columns) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
+        for column, legend in columns.items():
             if column in history:
                 axes.plot(history["epoch"], history[column], marker="o", markersize=3, label=legend)
         axes.set_xlabel("epoch")
@@ -27,10 +34,7 @@ def draw_curves(history: pd.DataFrame, path: Path) -> None:
         axes.set_title(label)
         axes.set_ylim(bottom=0)
         axes.grid(alpha=0.3)
-        if name != "learning_rate":
+        if axes.get_legend_handles_labels()[0]:
             axes.legend()
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=120)
-
-
-_PANELS = {"loss": "loss", "accuracy": "accuracy", "learning_rate": "learning rate"}

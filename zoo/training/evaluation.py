@@ -3,9 +3,9 @@
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
@@ -15,32 +15,32 @@ from zoo.tasks import Evaluation, Task
 
 # A SavedModel's signature: keyword arguments of tensors in, a dict of tensors out.
 Serve = Callable[..., dict[str, tf.Tensor]]
-_Results = Iterator[tuple[np.ndarray, np.ndarray]]
+_Results = Iterator[tuple[Any, Any]]
 
 
 def evaluate_model(model: keras.Model, task: Task, split: str, *, batch_size: int) -> Evaluation:
     """Scores a live model on every example of `split`."""
 
     def results() -> _Results:
-        for images, labels in tqdm(task.evaluation_batches(split, batch_size), desc=split, unit="batches"):
-            yield labels.numpy(), task.probabilities(model.predict_on_batch(images.numpy()))
+        for inputs, labels in tqdm(task.evaluation_batches(split, batch_size), desc=split, unit="batches"):
+            yield _arrays(labels), task.prediction(model.predict_on_batch(_arrays(inputs)))
 
     return task.evaluate(results())
 
 
 def evaluate_signatures(signatures: dict[str, Serve], task: Task, split: str, *, batch_size: int) -> Evaluation:
-    """Scores a SavedModel through its signatures: raw pixels or encoded files in, probabilities out."""
+    """Scores a SavedModel through its signatures: raw pixels or encoded files in."""
 
     def results() -> _Results:
         total = math.ceil(task.examples(split) / batch_size)
         for batch in tqdm(task.serving_batches(split, batch_size), desc=split, unit="batches", total=total):
-            yield batch.labels, signatures[batch.signature](**batch.inputs)["probabilities"].numpy()
+            yield batch.labels, task.served_prediction(_arrays(signatures[batch.signature](**batch.inputs)))
 
     return task.evaluate(results())
 
 
 def save_evaluation(evaluation: Evaluation, folder: Path) -> None:
-    """Writes `metrics.json`, a CSV for every table and a PNG for every picture."""
+    """Writes `metrics.json`, a CSV for every table, a PNG for every picture and the JSON files."""
     write_json(folder / "metrics.json", evaluation.metrics)
     for name, table in evaluation.tables.items():
         with atomic_path(folder / f"{name}.csv") as temporary:
@@ -48,3 +48,9 @@ def save_evaluation(evaluation: Evaluation, folder: Path) -> None:
     for name, picture in evaluation.pictures.items():
         with atomic_path(folder / f"{name}.png") as temporary:
             picture.savefig(temporary, dpi=120, bbox_inches="tight")
+    for name, content in evaluation.files.items():
+        write_json(folder / f"{name}.json", content)
+
+
+def _arrays(tensors: Any) -> Any:
+    return keras.tree.map_structure(lambda tensor: tensor.numpy(), tensors)

@@ -32,6 +32,7 @@ from zoo.training.progress_bar import ProgressBar
 from zoo.training.recorder import Recorder
 from zoo.training.run_folder import RunFolder
 from zoo.training.schedule import learning_rate_schedule
+from zoo.training.score_validation import ScoreValidation
 from zoo.training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
@@ -125,7 +126,7 @@ def fit(training: Training, folder: RunFolder, *, checkpoint_every: str = "1epoc
             logger.info("goes on after step %d", progress.step)
         preemption = stack.enter_context(Preemption())
         callbacks = _callbacks(training, folder, checkpoints, progress)
-        bar = callbacks[0]
+        bar = next(callback for callback in callbacks if isinstance(callback, ProgressBar))
         stack.enter_context(contextlib.closing(bar))
         callbacks.append(
             Checkpointing(
@@ -179,7 +180,7 @@ def _training_data(training: Training, progress: Progress) -> Any:
 
 def _validation_data(training: Training) -> tf.data.Dataset | None:
     held_out = training.task.examples("validation")
-    if not held_out:
+    if not held_out or training.task.scored_whole:
         return None
     replicas = training.trainer.distribute_strategy.num_replicas_in_sync
     size = evaluation_batch_size(held_out, training.config.batch_size, replicas)
@@ -191,13 +192,15 @@ def _callbacks(
 ) -> list[keras.callbacks.Callback]:
     """All but the one that ends the run early, which comes last."""
     chief = is_chief(training.trainer.distribute_strategy)
-    watch = f"val_{training.task.watch}" if training.task.examples("validation") else None
+    task, held_out = training.task, training.task.examples("validation")
+    scores = [ScoreValidation(task, training.model, batch_size=training.config.batch_size)]
     return [
+        *(scores if held_out and task.scored_whole else []),
         ProgressBar(training.total_steps, step_images=training.step_images, done_steps=progress.step, shown=chief),
         NanGuard(folder.checkpoints),
         StopAfter(training.total_steps - progress.step),
         *([keras.callbacks.TensorBoard(str(folder.logs), write_graph=False)] if chief else []),
-        Recorder(folder, checkpoints, progress, training.model, watch=watch),
+        Recorder(folder, checkpoints, progress, training.model, watch=task.watch, held_out=bool(held_out)),
     ]
 
 

@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 
 class ProgressBar(keras.callbacks.Callback):
-    """Shows the run as one tqdm bar in images, with the loss and accuracy of the epoch so far.
+    """Shows the run as one tqdm bar in images, with the losses and the accuracy of the epoch so far.
 
     Args:
         total_steps: optimizer steps of the whole run.
@@ -48,7 +48,7 @@ class ProgressBar(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         if self._bar is None:
             return
-        shown = {name: f"{value:.3f}" for name, value in (logs or {}).items() if name in ("loss", "accuracy")}
+        shown = {name: f"{value:.3f}" for name, value in (logs or {}).items() if name.endswith(("loss", "accuracy"))}
         self._bar.set_postfix(shown, refresh=False)
         self._bar.update(self.step_images)
 

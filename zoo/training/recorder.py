@@ -21,8 +21,8 @@ class Recorder(keras.callbacks.Callback):
         checkpoints: where the checkpoint goes.
         progress: the state of the run, updated in place.
         best_model: the model to save as `best.keras`, sharing its weights with the one that trains.
-        watch: the metric whose highest value is the best; None where nothing is held out, so that the newest
-            model counts as the best.
+        watch: the metric whose highest value on the validation split is the best.
+        held_out: whether there is one; otherwise the newest model counts as the best.
     """
 
     def __init__(
@@ -32,7 +32,8 @@ class Recorder(keras.callbacks.Callback):
         progress: Progress,
         best_model: keras.Model,
         *,
-        watch: str | None,
+        watch: str,
+        held_out: bool,
     ) -> None:
         super().__init__()
         self.folder = folder
@@ -40,6 +41,7 @@ class Recorder(keras.callbacks.Callback):
         self.progress = progress
         self.best_model = best_model
         self.watch = watch
+        self.held_out = held_out
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         logs = {name: float(value) for name, value in (logs or {}).items()}
@@ -58,12 +60,13 @@ class Recorder(keras.callbacks.Callback):
         history = pd.DataFrame(self.progress.history)
         with atomic_path(self.folder.history_file) as temporary:
             history.to_csv(temporary, index=False)
-        draw_curves(history, self.folder.curves_file)
+        draw_curves(history, self.folder.curves_file, watch=self.watch)
 
     def _is_best(self, logs: dict[str, float]) -> bool:
-        if self.watch is None:
+        if not self.held_out:
             return True
-        if self.progress.best is not None and logs[self.watch] <= self.progress.best:
+        value = logs[f"val_{self.watch}"]
+        if self.progress.best is not None and not value > self.progress.best:
             return False
-        self.progress.best = logs[self.watch]
+        self.progress.best = value
         return True
