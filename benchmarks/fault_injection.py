@@ -29,6 +29,8 @@ from replicas_agree import ARRANGEMENTS, SETTINGS, difference, final_state
 from tables import aligned
 from tqdm import tqdm
 
+from zoo.training.checkpoint import newest_first
+
 _ROOT = Path(__file__).resolve().parents[1]
 _OPTIONS = ("--epochs", "6", "--checkpoint-every", "5steps", "--resume=if-begun")
 
@@ -43,7 +45,8 @@ class Trial:
         step: of the newest checkpoint after the fault; None before the first.
         status: of the process that was struck.
         equal: whether all variables and the history are bit for bit those of the undisturbed run.
-        difference: of the variables, by what is allowed; see replicas_agree.py.
+        difference: of the variables and of the history, by what is allowed; see replicas_agree.py.
+        finished: whether the fault came after the last step of the training.
         unreadable: checkpoints that a resume had to skip.
     """
 
@@ -54,6 +57,15 @@ class Trial:
     equal: bool
     difference: float
     unreadable: int
+    finished: bool
+
+    @property
+    def ended_as_documented(self) -> bool:
+        """SIGTERM ends a training with status 75, and at once what comes before and after it; 0: it had ended."""
+        if self.fault != "terminate":
+            return self.status in (-signal.SIGKILL, 0)
+        outside = self.step is None or self.finished
+        return self.status in (os.EX_TEMPFAIL, 0) or (outside and self.status == -signal.SIGTERM)
 
 
 def start(arrangement: str, folder: Path, log: Path) -> subprocess.Popen[bytes]:
@@ -98,11 +110,12 @@ def strike_worker(folder: Path, log: Path, moment: float) -> int:
     launcher = start("workers_2", folder, log)
     time.sleep(moment)
     children = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children")
-    if children.exists() and (workers := children.read_text().split()):  # it hasn't ended yet
-        os.kill(int(workers[-1]), signal.SIGKILL)
+    workers = children.read_text().split() if children.exists() else []
+    if workers:  # it hasn't ended yet
+        os.kill(int(random.Random(moment).choice(workers)), signal.SIGKILL)
     if launcher.wait():
         raise RuntimeError(f"the launcher ended with {launcher.returncode}:\n{log.read_text(errors='replace')[-3000:]}")
-    return -signal.SIGKILL
+    return -signal.SIGKILL if workers else 0
 
 
 FAULTS: dict[str, tuple[str, Callable[[Path, Path, float], int]]] = {
@@ -122,15 +135,21 @@ def strike(fault: str, root: Path, reference: Path, longest: float, *, seed: int
     equal = all(np.array_equal(a, b) for a, b in zip(values, expected, strict=True)) and history.equals(
         expected_history
     )
+    step, last = _step_resumed(kept), _step(newest_first(reference / "checkpoints")[0])
     return Trial(
         fault=fault,
         moment=moment,
-        step=_step_resumed(kept),
+        step=step,
         status=status,
         equal=equal,
-        difference=difference(values, expected),
+        difference=difference([*values, history.to_numpy()], [*expected, expected_history.to_numpy()]),
         unreadable=kept.count("skipped the unreadable checkpoint"),
+        finished=step == last,
     )
+
+
+def _step(checkpoint: Path) -> int:
+    return int(checkpoint.name.removeprefix("step_"))
 
 
 def _step_resumed(log: str) -> int | None:
@@ -174,7 +193,12 @@ def checks(trials: Sequence[Trial]) -> list[Check]:
     """What every trial must fulfil."""
     alone = [trial for trial in trials if FAULTS[trial.fault][0] == "one"]
     several = [trial for trial in trials if FAULTS[trial.fault][0] != "one"]
-    found = [Check("unreadable checkpoints", sum(trial.unreadable for trial in trials), "at most", 0)]
+    undocumented = sum(not trial.ended_as_documented for trial in trials)
+    found = [
+        Check("unreadable checkpoints", sum(trial.unreadable for trial in trials), "at most", 0),
+        Check("statuses that aren't documented", undocumented, "at most", 0),
+        Check("faults that came too late", sum(trial.status == 0 for trial in trials), "at most", len(trials) // 2),
+    ]
     if alone:
         found.append(Check("runs on one device that differ in a bit", sum(not t.equal for t in alone), "at most", 0))
     if several:

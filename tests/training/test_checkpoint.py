@@ -1,5 +1,6 @@
 import json
 import resource
+import time
 
 import keras
 import numpy as np
@@ -104,6 +105,13 @@ def test_without_a_checkpoint_training_starts_at_zero(checkpoints):
     assert checkpoints.restore() == Progress()
 
 
+def test_what_a_killed_process_left_half_written_is_removed(tmp_path, checkpoints):
+    (tmp_path / ".0123abcd.step_00000010").mkdir()
+    (tmp_path / ".0123abcd.step_00000010" / "variables.npz").write_bytes(b"half")
+    assert checkpoints.restore() == Progress()
+    assert not list(tmp_path.iterdir())
+
+
 def test_another_architecture_is_refused(tmp_path, checkpoints):
     checkpoints.save(Progress(step=10, epoch=1))
     checkpoints.wait()
@@ -119,8 +127,9 @@ def test_a_checkpoint_that_cannot_be_written_is_an_error_and_the_others_stay(tmp
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limit[1]))
     try:
         checkpoints.save(Progress(step=20, epoch=2))
+        time.sleep(1)  # of training
         with pytest.raises(OSError, match="File too large"):
-            checkpoints.wait()
+            checkpoints.raise_if_failed()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
     assert [path.name for path in tmp_path.iterdir()] == ["step_00000010"]

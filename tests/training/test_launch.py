@@ -216,6 +216,13 @@ def test_restarts_have_a_maximum(launch, tmp_path):
     assert json.loads((tmp_path / "started_1_2").read_text())["arguments"] == ["--resume=if-begun"]
 
 
+def test_a_mistake_in_the_command_is_not_tried_again(launch, tmp_path):
+    status, _, errors = launch("started()\nif index == 1: sys.exit(2)", "--max-restarts=2")
+    assert status == 2
+    assert len(list(tmp_path.glob("started_1_*"))) == 1
+    assert "restart" not in errors
+
+
 COUNTS_SIGNALS = """
 received = []
 for number in (signal.SIGINT, signal.SIGTERM): signal.signal(number, lambda number, _: received.append(number))

@@ -57,8 +57,9 @@ def test_a_loss_of_the_model_trains_as_one_of_the_task(tmp_path, config, task, s
     np.testing.assert_allclose(own_history["half_loss"], history["loss"] / 2, rtol=1e-4)
 
 
-def test_a_split_scored_as_a_whole_has_the_same_metrics(tmp_path, config, task):
-    config = dataclasses.replace(config, epochs=2)
+@pytest.mark.parametrize("strategy", ["one", "mirrored"])
+def test_a_split_scored_as_a_whole_has_the_same_metrics(tmp_path, config, task, strategy):
+    config = dataclasses.replace(config, epochs=2, strategy=strategy)
     _, expected = run(config, task, tmp_path / "batches")
     _, history = run(config, dataclasses.replace(task, scored_whole=True), tmp_path / "whole")
     for name in ("val_loss", "val_accuracy"):

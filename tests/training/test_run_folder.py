@@ -47,6 +47,12 @@ def test_resume_refuses_other_settings(tmp_path):
         start(tmp_path / "run", dataclasses.replace(TrainConfig(), norm="bn"), resume=True)
 
 
+def test_a_run_goes_on_on_other_devices(tmp_path):
+    start(tmp_path / "run", TrainConfig(strategy="one"), resume=False)
+    moved = dataclasses.replace(TrainConfig(), strategy="multi_worker")
+    assert start(tmp_path / "run", moved, resume=True).read_config() == moved
+
+
 def test_resume_refuses_other_data(tmp_path):
     start(tmp_path / "run", TrainConfig(), resume=False)
     other = {**METADATA, "class_names": ["1", "0"]}

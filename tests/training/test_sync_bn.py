@@ -3,11 +3,13 @@
 import dataclasses
 
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 from two_workers_job import uneven_batch
 
 from zoo.models.norms import parse_norm
+from zoo.training.checkpointing import Checkpointing
 from zoo.training.fit import fit, prepare
 from zoo.training.run_folder import RunFolder
 
@@ -58,9 +60,11 @@ def test_without_synchronization_each_replica_has_its_own_statistics(two_replica
     assert min(found[name] for name in found if name != "beta") > 1e-2, found
 
 
+@pytest.mark.parametrize("accumulate", [1, 2])
 @pytest.mark.parametrize(("norm", "agrees"), [("sync_bn", True), ("bn", False)])
-def test_a_training_on_two_replicas_ends_as_on_one_device(tmp_path, config, task, norm, agrees):
-    config = dataclasses.replace(config, norm=norm, steps=4)
+def test_a_training_on_two_replicas_ends_as_on_one_device(tmp_path, config, task, norm, agrees, accumulate):
+    """The same examples are normalized together, also where several batches make a step."""
+    config = dataclasses.replace(config, norm=norm, steps=4, accumulate=accumulate)
     task = dataclasses.replace(task, norm=norm)
     ends = []
     for strategy in ("one", "mirrored"):
@@ -69,3 +73,38 @@ def test_a_training_on_two_replicas_ends_as_on_one_device(tmp_path, config, task
         ends.append(training.model.get_weights())
     close = [np.allclose(mirrored, one, rtol=1e-4, atol=1e-5) for one, mirrored in zip(*ends, strict=True)]
     assert all(close) == agrees
+
+
+class CrashError(Exception):
+    """A crash, at a known place."""
+
+
+def test_what_is_validated_and_saved_are_the_first_replicas_statistics(tmp_path, config, task, monkeypatch):
+    """So that a resumed run, whose replicas begin with the same ones, is the run that was never killed."""
+    config = dataclasses.replace(config, norm="bn", strategy="mirrored", epochs=2)
+    task = dataclasses.replace(task, norm="bn")
+
+    def run(name):
+        folder = RunFolder(tmp_path / name)
+        folder.path.mkdir(exist_ok=True)
+        training = prepare(config, task)
+        fit(training, folder, checkpoint_every="4steps")
+        return training.model.get_weights(), pd.read_csv(folder.history_file)
+
+    weights, history = run("whole")
+    count = Checkpointing.on_train_batch_end
+
+    def crash(self, batch, logs=None):
+        count(self, batch, logs)
+        if self.progress.step == 14:
+            self.checkpoints.wait()
+            raise CrashError
+
+    monkeypatch.setattr(Checkpointing, "on_train_batch_end", crash)
+    with pytest.raises(CrashError):
+        run("parts")
+    monkeypatch.undo()
+    resumed, resumed_history = run("parts")
+    for value, expected in zip(resumed, weights, strict=True):
+        np.testing.assert_array_equal(value, expected)
+    pd.testing.assert_frame_equal(resumed_history, history)

@@ -10,6 +10,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import keras
+
 import zoo
 from zoo.cli import command
 from zoo.cli.task import prepared_spec
@@ -30,8 +32,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     return command.run(lambda arguments: export_run(RunFolder(arguments.run)), parser.parse_args(argv))
 
 
-def export_run(folder: RunFolder) -> None:
+def export_run(folder: RunFolder, model: keras.Model | None = None) -> None:
     """Writes the `export/` of a run; where Keras doesn't compute with TensorFlow, by a process in which it does.
+
+    Args:
+        folder: of the run.
+        model: its best model, where it is loaded already.
 
     Raises:
         UserError: the run has no model yet, or its export differs from it.
@@ -45,7 +51,7 @@ def export_run(folder: RunFolder) -> None:
     # Where files lie on this machine is nobody else's business.
     private = {"data_dir", "initial_weights"}
     provenance = {name: value for name, value in config.to_json().items() if name not in private}
-    export_saved_model(folder.load_best_model(), task, folder.export, provenance=provenance)
+    export_saved_model(model or folder.load_best_model(), task, folder.export, provenance=provenance)
 
 
 def _export_elsewhere(folder: RunFolder) -> None:

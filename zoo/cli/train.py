@@ -113,7 +113,7 @@ def _finish(config: TrainConfig, task: Task, folder: RunFolder) -> None:
             save_evaluation(evaluation, folder.evaluation / split)
             metrics[split] = evaluation.metrics
     write_json(folder.metrics_file, metrics)
-    export_run(folder)
+    export_run(folder, model)
     sys.stdout.write(_summary(task, metrics, folder))
 
 

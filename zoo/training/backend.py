@@ -37,7 +37,10 @@ class Backend(Protocol):
     def use_jit(self, config: TrainConfig, strategy: Any) -> bool: ...
 
     def synchronize(self, model: keras.Model) -> None:
-        """Has the model's variables show what the last step made, also within `fit`."""
+        """Has the model's variables show what the last step made, also within `fit`, and the same on all replicas."""
+
+    def predictor(self, model: keras.Model) -> Callable[[Any], Any]:
+        """A function of a batch of inputs, arrays, to the model's outputs as at inference."""
 
 
 def training_backend() -> Backend:

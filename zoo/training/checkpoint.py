@@ -85,12 +85,19 @@ class Checkpoints:
             writing, self._writing = self._writing, None
             writing.result()
 
+    def raise_if_failed(self) -> None:
+        """Raises as `wait` does if the last writing has failed, without waiting for it."""
+        if self._writing is not None and self._writing.done():
+            self.wait()
+
     def restore(self) -> Progress:
         """Sets the model and its optimizer to the newest readable checkpoint; without one, a run starts at epoch 0.
 
         Raises:
             UserError: the checkpoint is of another architecture, or a worker doesn't see it.
         """
+        if is_chief(self._strategy):
+            _remove_unfinished(self.folder)
         found = self._newest() if is_chief(self._strategy) else None
         step = from_chief(self._strategy, _NONE if found is None else _step(found[0]))
         if step == _NONE:
@@ -147,6 +154,12 @@ class Checkpoints:
 def newest_first(folder: Path) -> list[Path]:
     """The checkpoints in a folder."""
     return sorted(folder.glob("step_*"), key=_step, reverse=True)
+
+
+def _remove_unfinished(folder: Path) -> None:
+    """What a process left that was killed while it wrote: folders of another name, see `atomic_path`."""
+    for path in folder.glob(".*.step_*"):
+        shutil.rmtree(path)
 
 
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile)

@@ -3,6 +3,7 @@
 import keras
 
 from zoo.training.agreement import Agreement
+from zoo.training.backend import training_backend
 from zoo.training.checkpoint import Checkpoints, Progress
 from zoo.training.preemption import PreemptedError, Preemption
 
@@ -48,7 +49,9 @@ class Checkpointing(keras.callbacks.Callback):
         self.progress.batch += 1
         step = self.progress.step
         if self.progress.batch == self.steps_per_epoch or step == self.total_steps:
+            training_backend().synchronize(self.checkpoints.trainer)  # the validation comes before the next checkpoint
             return  # the epoch ends now
+        self.checkpoints.raise_if_failed()
         preempted = self.agreement.ends_after_step()
         if preempted or step % self.every == 0:
             self.checkpoints.save(self.progress)

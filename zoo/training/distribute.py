@@ -98,17 +98,23 @@ def check_replicas(config: TrainConfig, strategy: Strategy) -> None:
 def evaluation_batch_size(examples: int, batch_size: int, replicas: int) -> int:
     """The largest batch size up to `batch_size` of which every replica gets a share, also in the last batch.
 
-    TensorFlow's convolution fails on an empty share on a CPU.
+    Where there is none, the smallest above it. TensorFlow's convolution fails on an empty share on a CPU.
 
     >>> evaluation_batch_size(143, 142, 1), evaluation_batch_size(143, 142, 2), evaluation_batch_size(143, 64, 4)
     (142, 140, 64)
+    >>> evaluation_batch_size(143, 2, 2), evaluation_batch_size(13, 9, 3)
+    (4, 15)
     """
-    for size in range(min(batch_size, examples) // replicas * replicas, 0, -replicas):
-        if not 0 < examples % size < replicas:
+    lower = range(min(batch_size, examples) // replicas * replicas, 0, -replicas)
+    higher = range(batch_size // replicas * replicas + replicas, examples + replicas, replicas)
+    for size in (*lower, *higher):
+        last = examples % size
+        share = -(-last // replicas)  # what TensorFlow gives to each, and what is left to the last one
+        if last == 0 or last > share * (replicas - 1):
             return size
     raise UserError(
-        f"`validation_fraction` must hold out at least an example for each of the {replicas} replicas. Received: "
-        f"{examples} validation examples. Choose a larger share, or 0 for none."
+        f"`validation_fraction` must hold out a number of examples of which each of the {replicas} replicas can get a "
+        f"share. Received: {examples} validation examples. Choose another share, or 0 for none."
     )
 
 

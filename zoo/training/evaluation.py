@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
 from keras_gn.files import atomic_path
 from zoo.files import write_json
 from zoo.tasks import Evaluation, Task
+from zoo.training.backend import training_backend
 
 # A SavedModel's signature: keyword arguments of tensors in, a dict of tensors out.
 Serve = Callable[..., dict[str, tf.Tensor]]
@@ -21,9 +23,11 @@ _Results = Iterator[tuple[Any, Any]]
 def evaluate_model(model: keras.Model, task: Task, split: str, *, batch_size: int) -> Evaluation:
     """Scores a live model on every example of `split`."""
 
+    predict = training_backend().predictor(model)
+
     def results() -> _Results:
         for inputs, labels in tqdm(task.evaluation_batches(split, batch_size), desc=split, unit="batches"):
-            yield _arrays(labels), task.prediction(model.predict_on_batch(_arrays(inputs)))
+            yield _arrays(labels), task.prediction(_arrays(predict(_arrays(inputs))))
 
     return task.evaluate(results())
 
@@ -53,4 +57,4 @@ def save_evaluation(evaluation: Evaluation, folder: Path) -> None:
 
 
 def _arrays(tensors: Any) -> Any:
-    return keras.tree.map_structure(lambda tensor: tensor.numpy(), tensors)
+    return keras.tree.map_structure(np.asarray, tensors)

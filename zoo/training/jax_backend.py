@@ -1,5 +1,8 @@
 """Training on JAX: one device, or all by keras.distribution.DataParallel."""
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 
 from zoo.errors import UserError
@@ -41,6 +44,11 @@ def use_jit(config: TrainConfig, strategy: JaxStrategy) -> bool:
 def synchronize(model: keras.Model) -> None:
     """Within `fit` Keras keeps the variables' values apart from them."""
     model.jax_state_sync()
+
+
+def predictor(model: keras.Model) -> Callable[[Any], Any]:
+    """Keras' own."""
+    return model.predict_on_batch
 
 
 def _one_device() -> JaxStrategy:

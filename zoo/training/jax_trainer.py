@@ -70,11 +70,13 @@ class JaxTrainer(Trainer):
         return logs, (trainable, fixed, metrics)
 
     def _parts(self, data: Any) -> Any:
-        """`[A * B, ...]` to `[A, B, ...]`: the same images in each of the `A` parts on any number of devices."""
-        return jax.tree.map(
-            lambda tensor: self.distribute_strategy.shard(tensor.reshape(self.accumulate, -1, *tensor.shape[1:]), 1),
-            data,
-        )
+        """`[B * A, ...]` to `[A, B, ...]`: every A-th example in a part, as on TensorFlow."""
+
+        def split(tensor: jax.Array) -> jax.Array:
+            parts = tensor.reshape(-1, self.accumulate, *tensor.shape[1:]).swapaxes(0, 1)
+            return self.distribute_strategy.shard(parts, 1)
+
+        return jax.tree.map(split, data)
 
     def _update_metrics(
         self,

@@ -68,7 +68,7 @@ def launch(command: Sequence[str], *, workers: int, max_restarts: int, logs: Pat
         while True:
             with started(command, workers=workers, logs=logs) as running:
                 status = _run(running, signals, grace=grace)
-            if status == 0 or signals.numbers or restart == max_restarts:
+            if status in (0, BAD_INPUT) or signals.numbers or restart == max_restarts:
                 return status
             restart += 1
             logger.warning("restart %d of at most %d", restart, max_restarts)

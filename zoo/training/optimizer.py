@@ -9,6 +9,7 @@ from zoo.training.config import TrainConfig
 from zoo.training.loss_scale import ReplicaLossScale
 
 NORM_VARIABLES = ("gamma", "beta")
+_KERAS = keras.optimizers.Optimizer
 
 
 class ReplicaClipping:
@@ -16,6 +17,13 @@ class ReplicaClipping:
 
     JAX's step has no replicas; what Keras clips there is of the whole batch.
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        # Unless Keras asks these, the sum of all replicas would be clipped twice, or not at all.
+        missing = [name for name in ("_clip_gradients", "_all_reduce_sum_gradients") if not hasattr(_KERAS, name)]
+        if missing and keras.backend.backend() == "tensorflow":
+            raise ImportError(f"keras {keras.version()} has no Optimizer.{missing[0]}; use keras 3.12 to 3.15.")
 
     def _clip_gradients(self, grads: list[tf.Tensor]) -> list[tf.Tensor]:
         if self._clips_the_sum():
@@ -27,8 +35,7 @@ class ReplicaClipping:
         return grads_and_vars if self._clips_the_sum() else super()._all_reduce_sum_gradients(grads_and_vars)
 
     def _clips_the_sum(self) -> bool:
-        strategy = getattr(self, "_distribution_strategy", None)
-        return strategy is not None and strategy.num_replicas_in_sync > 1 and bool(self.global_clipnorm)
+        return tf.distribute.get_strategy().num_replicas_in_sync > 1 and bool(self.global_clipnorm)
 
 
 class CoupledSGD(ReplicaClipping, keras.optimizers.SGD):

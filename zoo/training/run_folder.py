@@ -165,7 +165,7 @@ def _refuse_other_config(stored: TrainConfig, received: TrainConfig) -> None:
     differences = [
         f"{name}={new!r} (the run has {old!r})"
         for (name, old), new in zip(stored.to_json().items(), received.to_json().values(), strict=True)
-        if old != new
+        if old != new and name != "strategy"  # a run may go on on other devices
     ]
     if differences:
         raise UserError(

@@ -3,12 +3,14 @@
 import functools
 import json
 import os
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from zoo.errors import UserError
-from zoo.training.cluster import workers_in_environment
+from zoo.training.cluster import slurm_tf_config, workers_in_environment
 from zoo.training.config import TrainConfig
 from zoo.training.tensorflow_trainer import TensorFlowTrainer
 
@@ -45,7 +47,30 @@ def use_jit(config: TrainConfig, strategy: tf.distribute.Strategy) -> bool:
 
 
 def synchronize(model: keras.Model) -> None:
-    """The variables are up to date after every step."""
+    """Batch normalization's moving statistics are each replica's own: all get those of the first."""
+    _first_of_replicas(model)()
+
+
+@functools.cache
+def _first_of_replicas(model: keras.Model) -> Callable[[], Any]:
+    strategy = model.distribute_strategy
+    values = [variable.value for variable in model.non_trainable_variables if variable.dtype.startswith("float")]
+    if not values or strategy.num_replicas_in_sync == 1:
+        return lambda: None
+
+    def take_first() -> None:
+        replica = tf.distribute.get_replica_context()
+        is_first = replica.replica_id_in_sync_group == 0
+        own = [tf.where(is_first, value, tf.zeros_like(value)) for value in values]
+        for value, first in zip(values, replica.all_reduce(tf.distribute.ReduceOp.SUM, own), strict=True):
+            value.assign(first)
+
+    return tf.function(lambda: strategy.run(take_first))
+
+
+def predictor(model: keras.Model) -> Callable[[Any], Any]:
+    """Once, by this process: Keras' own prediction runs on every replica, and returns all of their outputs."""
+    return tf.function(lambda inputs: model(inputs, training=False), reduce_retracing=True)
 
 
 def _one_device() -> tf.distribute.Strategy:
@@ -68,9 +93,8 @@ def _multi_worker() -> tf.distribute.Strategy:
     if workers:
         resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
     elif "SLURM_STEP_NUM_TASKS" in os.environ:
-        resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(
-            gpus_per_node=int(os.environ.get("SLURM_NTASKS_PER_NODE", "1")), gpus_per_task=1, auto_set_gpu=False
-        )
+        os.environ["TF_CONFIG"] = slurm_tf_config()
+        resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
     else:
         raise UserError(
             "`strategy` multi_worker needs workers in the environment variable TF_CONFIG, or a Slurm step. Start it by "

@@ -31,9 +31,9 @@ class TensorFlowTrainer(ReplicaFit, Trainer):
         return loss / self._replicas if self.has_own_loss else loss
 
     def _parts(self, data: Any) -> Iterator[Any]:
-        split = [tf.split(tensor, self.accumulate) for tensor in tf.nest.flatten(data)]
-        for tensors in zip(*split, strict=True):
-            yield tf.nest.pack_sequence_as(data, tensors)
+        """Every `accumulate`-th example: the same ones in a part, however many replicas share the step."""
+        for first in range(self.accumulate):
+            yield tf.nest.map_structure(lambda tensor, first=first: tensor[first :: self.accumulate], data)
 
     @property
     def _replicas(self) -> int:
