@@ -18,8 +18,9 @@ ARROWS = """
 keras_gn.typing | keras_gn.callers | keras_gn.files <- keras_gn.ops <- keras_gn.layers <- keras_gn.convert
 keras_gn.layers | keras_gn.convert <- keras_gn
 keras_gn <- zoo.models <- zoo <- zoo.tasks
+zoo.models <- zoo.weights
 keras_gn <- zoo.files
-zoo.errors | zoo.files <- zoo.data | zoo.models | zoo.metrics
+zoo.errors | zoo.files <- zoo.data | zoo.models | zoo.weights | zoo.metrics
 zoo.data | zoo.models | zoo.metrics <- zoo.tasks <- zoo.training | zoo.export
 zoo.training | zoo.export <- zoo.recipes | zoo.studies <- zoo.cli <- train | evaluate
 """
@@ -34,6 +35,7 @@ THIRD_PARTY = {
     "keras_gn.layers": {"keras", "numpy"},
     "keras_gn.convert": {"keras", "numpy"},
     "zoo.models": {"keras", "numpy", "h5py"},
+    "zoo.weights": {"keras", "numpy", "ml_dtypes", "safetensors", "torch"},
     "zoo.errors": set(),
     "zoo.files": set(),
 }

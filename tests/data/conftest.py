@@ -1,8 +1,11 @@
-"""Small made images and trees of them."""
+"""Small made images, trees of them, and data sets in COCO's form."""
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,6 +45,55 @@ def tree(tmp_path: Path) -> Callable[..., Path]:
         return tmp_path / "tree"
 
     return make
+
+
+def coco_annotation(number: int, image: int, box: Sequence[float], **fields: Any) -> dict[str, Any]:
+    """An object of category 3 whose outline is its box; `fields` replace what it has, None takes a field away."""
+    x, y, width, height = box
+    polygon = [x, y, x + width, y, x + width, y + height, x, y + height]
+    annotation = {"id": number, "image_id": image, "category_id": 3, "bbox": list(box), "iscrowd": 0}
+    annotation |= {"area": width * height, "segmentation": [polygon]} | fields
+    return {key: value for key, value in annotation.items() if value is not None}
+
+
+@pytest.fixture
+def annotate() -> Callable[..., dict[str, Any]]:
+    """The function `coco_annotation`."""
+    return coco_annotation
+
+
+@pytest.fixture
+def write_coco(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a data set of 16 x 12 images in COCO's form: `write_coco(annotations)` gives its folder.
+
+    Images 1 to `count` lie in `folder`; categories are 7 dog and 3 cat; `changes` replace lists of the JSON.
+    """
+
+    def write(
+        annotations: Sequence[dict[str, Any]] = (),
+        *,
+        count: int = 3,
+        file: str = "annotations.json",
+        folder: str = "images",
+        changes: Mapping[str, Any] = MappingProxyType({}),
+    ) -> Path:
+        root = tmp_path / "coco"
+        for path in (root / folder, (root / file).parent):
+            path.mkdir(parents=True, exist_ok=True)
+        for number in range(1, count + 1):
+            noise_image(number).save(root / folder / f"{number}.jpg")
+        content = {
+            "images": [
+                {"id": number, "file_name": f"{number}.jpg", "width": 16, "height": 12}
+                for number in range(1, count + 1)
+            ],
+            "annotations": list(annotations),
+            "categories": [{"id": 7, "name": "dog"}, {"id": 3, "name": "cat"}],
+        }
+        (root / file).write_text(json.dumps(content | dict(changes)), encoding="utf-8")
+        return root
+
+    return write
 
 
 @pytest.fixture

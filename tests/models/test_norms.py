@@ -101,7 +101,7 @@ def test_gamma_starts_at_zero_where_it_can_leave_zero() -> None:
         ("gn:groups=16+ws", r"as in gn:groups=16 or gn\+ws:groups=16"),
         ("gn:groups=__import__('os')", r"`groups` must be"),
         ("bn:momentum=1", r"`momentum` must be a number of at least 0 and below 1"),
-        ("ln:epsilon=-1", r"`epsilon` must be a number above 0"),
+        ("ln:epsilon=-1", r"`epsilon` must be a number of at least 0"),
         (32, r"`norm` must be a name such as 'gn' or 'none', or a callable.*Received: norm=32"),
         (keras.layers.BatchNormalization, r"`lambda name: keras.layers.BatchNormalization\(name=name\)`.*Received"),
     ],

@@ -5,17 +5,27 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 import tensorflow as tf
 
 from zoo.data import image_ops
-from zoo.data.records import Records
+from zoo.data.records import OnCorrupt
 from zoo.errors import UserError
 
 _LOG = logging.getLogger(__name__)
 
 # path -> (what is read, whether the file could be decoded)
 Reader = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+
+
+class Files(Protocol):
+    """Records that are image files."""
+
+    @property
+    def on_corrupt(self) -> OnCorrupt: ...
+
+    def __len__(self) -> int: ...
 
 
 def corrupt_image(path: str, reason: str) -> UserError:
@@ -36,7 +46,7 @@ def read_whole(path: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return image_ops.decode(tf.io.read_file(path)), tf.constant(True)
 
 
-def image_reader(records: Records) -> Reader:
+def image_reader(records: Files) -> Reader:
     """A function path -> (uint8 [H, W, 3], whether the file could be decoded), to be used in `Dataset.map`.
 
     What happens with a file that can't be decoded is up to `records.on_corrupt`: "refuse" stops with an error that
@@ -48,7 +58,7 @@ def image_reader(records: Records) -> Reader:
     return _guarded(read_whole, records, stand_in=tf.zeros([1, 1, 3], tf.uint8))
 
 
-def file_reader(records: Records) -> Reader:
+def file_reader(records: Files) -> Reader:
     """Like `image_reader`, but path -> (contents of the file, whether they could be decoded); "" for those skipped."""
 
     def read_contents(path: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -59,7 +69,7 @@ def file_reader(records: Records) -> Reader:
     return _guarded(read_contents, records, stand_in=tf.constant(b""))
 
 
-def _guarded(read_one: Reader, records: Records, *, stand_in: tf.Tensor) -> Reader:
+def _guarded(read_one: Reader, records: Files, *, stand_in: tf.Tensor) -> Reader:
     """`read_one`, where a file that fails it is refused, or else reported and gives (stand_in, False)."""
     report = _Report(records)
 
@@ -77,7 +87,7 @@ def _guarded(read_one: Reader, records: Records, *, stand_in: tf.Tensor) -> Read
 class _Report:
     """Refuses or logs the path of an image that can't be decoded."""
 
-    def __init__(self, records: Records) -> None:
+    def __init__(self, records: Files) -> None:
         self._records = records
         self._skipped: set[str] = set()
 

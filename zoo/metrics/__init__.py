@@ -1,5 +1,18 @@
 """Metrics: arrays in, numbers, tables and pictures out."""
 
 from zoo.metrics.classification import classification_scores, draw_confusion, per_class_table
+from zoo.metrics.coco_ap import CocoScores, coco_scores
+from zoo.metrics.coco_results import coco_results, write_results
+from zoo.metrics.detection_gallery import Picture, draw_gallery
 
-__all__ = ["classification_scores", "draw_confusion", "per_class_table"]
+__all__ = [
+    "CocoScores",
+    "Picture",
+    "classification_scores",
+    "coco_results",
+    "coco_scores",
+    "draw_confusion",
+    "draw_gallery",
+    "per_class_table",
+    "write_results",
+]

@@ -122,7 +122,7 @@ NORM_NAMES: tuple[str, ...] = tuple(_NORMS)
 # argument: (type, test, rule)
 _RULES: Mapping[str, tuple[type[int] | type[float], Callable[[Any], bool], str]] = {
     "momentum": (float, lambda value: 0 <= value < 1, "a number of at least 0 and below 1"),
-    "epsilon": (float, lambda value: 0 < value < 1, "a number above 0 and below 1"),
+    "epsilon": (float, lambda value: 0 <= value < 1, "a number of at least 0 and below 1"),
     "rmax": (float, lambda value: value >= 1, "a number of at least 1"),
     "dmax": (float, lambda value: value >= 0, "a number of at least 0"),
     "groups": (int, lambda value: value == -1 or value > 0, "an integer above 0, or -1 for one a channel"),

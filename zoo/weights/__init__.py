@@ -1,0 +1,1 @@
+"""Published weights of other libraries into models of the zoo: a map of names for each source."""

@@ -1,0 +1,197 @@
+"""Weights of torchvision's Mask R-CNN and Faster R-CNN into those of the zoo."""
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import keras
+import numpy as np
+
+from keras_gn.layers import StandardizedConv2D
+from zoo.errors import UserError
+from zoo.models.mask_rcnn.model import MaskRCNN
+from zoo.weights.state_dict import StateDict, read_state_dict
+
+# How many of the tensors that don't fit an error names.
+_SHOWN = 10
+# Counters of training steps, which no inference needs.
+_UNUSED = ".num_batches_tracked"
+
+# Pattern of a name, its form elsewhere, and what is added to the numbers in it (None: a word).
+_Renames = tuple[tuple[str, str, tuple[int | None, ...]], ...]
+
+# The layers' names, here and in torchvision.
+_LAYERS: _Renames = (
+    (r"stem_conv", "backbone.body.conv1", ()),
+    (r"stem_norm", "backbone.body.bn1", ()),
+    (r"stage(\d)_block(\d+)_conv(\d)", "backbone.body.layer{}.{}.conv{}", (-1, -1, 0)),
+    (r"stage(\d)_block(\d+)_norm(\d)", "backbone.body.layer{}.{}.bn{}", (-1, -1, 0)),
+    (r"stage(\d)_block(\d+)_shortcut_conv", "backbone.body.layer{}.{}.downsample.0", (-1, -1)),
+    (r"stage(\d)_block(\d+)_shortcut_norm", "backbone.body.layer{}.{}.downsample.1", (-1, -1)),
+    (r"fpn_lateral(\d)_conv", "backbone.fpn.inner_blocks.{}.0", (-2,)),
+    (r"fpn_lateral(\d)_norm", "backbone.fpn.inner_blocks.{}.1", (-2,)),
+    (r"fpn_output(\d)_conv", "backbone.fpn.layer_blocks.{}.0", (-2,)),
+    (r"fpn_output(\d)_norm", "backbone.fpn.layer_blocks.{}.1", (-2,)),
+    (r"rpn_conv", "rpn.head.conv.0.0", ()),
+    (r"rpn_objectness", "rpn.head.cls_logits", ()),
+    (r"rpn_deltas", "rpn.head.bbox_pred", ()),
+    (r"box_conv(\d)", "roi_heads.box_head.{}.0", (-1,)),
+    (r"box_norm(\d)", "roi_heads.box_head.{}.1", (-1,)),
+    (r"box_fc(\d)", "roi_heads.box_head.fc{}", (5,)),
+    (r"class_logits", "roi_heads.box_predictor.cls_score", ()),
+    (r"box_deltas", "roi_heads.box_predictor.bbox_pred", ()),
+    (r"mask_conv(\d)", "roi_heads.mask_head.{}.0", (-1,)),
+    (r"mask_norm(\d)", "roi_heads.mask_head.{}.1", (-1,)),
+    (r"mask_deconv", "roi_heads.mask_predictor.conv5_mask", ()),
+    (r"mask_logits", "roi_heads.mask_predictor.mask_fcn_logits", ()),
+)
+# In a box head with convolutions all layers are numbered: four convolutions, the flattening, this one.
+_FC_AFTER_CONVS = "roi_heads.box_head.5"
+
+# The tensors' names before torchvision 0.13, as in the published files, and since.
+_OLD_NAMES: _Renames = (
+    (r"backbone\.fpn\.(inner|layer)_blocks\.(\d)\.(weight|bias)", "backbone.fpn.{}_blocks.{}.0.{}", (None, 0, None)),
+    (r"rpn\.head\.conv\.(weight|bias)", "rpn.head.conv.0.0.{}", (None,)),
+    (r"roi_heads\.mask_head\.mask_fcn(\d)\.(weight|bias)", "roi_heads.mask_head.{}.0.{}", (-1, None)),
+)
+
+_VARIABLES = {
+    "kernel": "weight",
+    "bias": "bias",
+    "gamma": "weight",
+    "beta": "bias",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+}
+
+
+def load_torchvision(model: MaskRCNN, weights: StateDict) -> None:
+    """Sets all weights of `model` from the state dict of torchvision's `maskrcnn_resnet50_fpn` or one of its kind.
+
+    The kind: Mask R-CNN or (`masks=False`) Faster R-CNN on any ResNet with a pyramid, with any norm in its parts, and a
+    box head of two fully connected layers (`head="2fc"`) or of four convolutions and one ("4conv1fc"). Names are those
+    of torchvision 0.13 and later, or the older ones of the published files.
+
+    Every weight of the model is set and every tensor used, but for the background's row of box deltas and masks,
+    which torchvision has and never looks at, and for counters of training steps. What a state dict doesn't hold must be
+    given to `zoo.build`: torchvision's conventions (`**TORCHVISION`), the groups of Group Normalization, and the
+    epsilon of the norms, which is 0 ("frozen_bn:epsilon=0") for the published `COCO_V1` weights.
+
+    Args:
+        model: Of `zoo.build("mask_rcnn_...")`. Its classes are torchvision's without the background.
+        weights: See `read_state_dict`.
+
+    Raises:
+        UserError: If a tensor is missing, left over, or of a shape that doesn't fit, or if torchvision has no layer
+            like one of the model's; the model is unchanged then.
+    """
+    state = _with_new_names(read_state_dict(weights))
+    sources = {source.name: source for source in _sources(model)}
+    values = {name: sources[name].value(array) for name, array in state.items() if name in sources}
+    differences = [f"'{name}' is missing" for name in sources if name not in values]
+    differences += [sources[name].misfit(state[name]) for name, value in values.items() if value is None]
+    differences += [f"'{name}' is left over" for name in state if name not in sources and not name.endswith(_UNUSED)]
+    if differences:
+        more = len(differences) - _SHOWN
+        received = "a mapping" if isinstance(weights, Mapping) else repr(os.fspath(weights))
+        raise UserError(
+            f"`weights` must be torchvision's state dict of the same architecture as the model '{model.name}'. "
+            f"Received: weights={received}, which differs in {len(differences)} tensors: "
+            + "; ".join(differences[:_SHOWN])
+            + (f"; and {more} more" if more > 0 else "")
+            + ". Build the model with the num_classes (without the background), norms, head and masks of the file."
+        )
+    for name, value in values.items():
+        sources[name].variable.assign(value)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """The tensor called `name`, of which `arrange` makes the value of `variable`."""
+
+    name: str
+    variable: keras.Variable
+    arrange: Callable[[np.ndarray], np.ndarray]
+
+    def value(self, array: np.ndarray) -> np.ndarray | None:
+        """What to assign, or None if `array` doesn't fit."""
+        try:
+            arranged = self.arrange(array)
+        except (ValueError, IndexError):
+            return None
+        return arranged if array.dtype.kind in "fiu" and arranged.shape == tuple(self.variable.shape) else None
+
+    def misfit(self, array: np.ndarray) -> str:
+        own = tuple(self.variable.shape)
+        return f"'{self.name}' {array.shape} {array.dtype} doesn't fit '{self.variable.path}' {own}"
+
+
+def _sources(model: MaskRCNN) -> Iterator[_Source]:
+    """One for each variable of `model`.
+
+    Raises:
+        UserError: If torchvision has no layer like one of the model's.
+    """
+    if not isinstance(model, MaskRCNN):
+        raise UserError(f"`model` must be a Mask R-CNN of zoo.build. Received: model={model!r}")
+    parts = [part for part in (model.features, model.rpn, model.box_head, model.mask_head) if part is not None]
+    layers = {layer.name: layer for part in parts for layer in part.layers if layer.variables}
+    for name, layer in layers.items():
+        renamed = _FC_AFTER_CONVS if name == "box_fc1" and "box_conv1" in layers else _rename(name, _LAYERS)
+        for variable in layer.variables:
+            kind = _VARIABLES.get(variable.name)
+            if renamed is None or kind is None or isinstance(layer, StandardizedConv2D):
+                raise UserError(
+                    f"`model` must have layers like torchvision's. Received: model '{model.name}' with the "
+                    f"{type(layer).__name__} '{name}'. Build it with norms such as 'frozen_bn' and 'gn'."
+                )
+            yield _Source(f"{renamed}.{kind}", variable, partial(_arrange, name, region=model.box_head.input_shape[1:]))
+
+
+def _with_new_names(state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    renamed = {name: _rename(name, _OLD_NAMES) for name in state}
+    # A tensor that is there by both names keeps the old one, and so is left over.
+    return {name if new is None or new in state else new: state[name] for name, new in renamed.items()}
+
+
+def _rename(name: str, renames: _Renames) -> str | None:
+    """What `name` is called by the first of `renames` that knows it."""
+    for pattern, form, shifts in renames:
+        if match := re.fullmatch(pattern, name):
+            parts = zip(match.groups(), shifts, strict=True)
+            return form.format(*(part if shift is None else int(part) + shift for part, shift in parts))
+    return None
+
+
+def _arrange(layer: str, array: np.ndarray, *, region: tuple[int, int, int]) -> np.ndarray:
+    """torch's tensor as Keras keeps it: channels and inputs before outputs, boxes with y before x.
+
+    Args:
+        layer: Its name here.
+        array: [out], [out, in], [out, in, H, W], or for a transposed convolution [in, out, H, W].
+        region: (height, width, channels) of what the box head flattens; torch flattens (channels, height, width).
+
+    Raises:
+        ValueError, IndexError: If the shape can't be the layer's.
+    """
+    array = _OUTPUTS.get(layer, lambda rows: rows)(array)
+    if layer == "box_fc1" and array.ndim == 2:
+        height, width, channels = region
+        by_cell = array.reshape(len(array), channels, height, width)
+        return by_cell.transpose(2, 3, 1, 0).reshape(height * width * channels, len(array))
+    return array.transpose(2, 3, 1, 0) if array.ndim == 4 else array.T
+
+
+def _y_first(rows: np.ndarray) -> np.ndarray:
+    """Rows (dx, dy, dw, dh) of the first box, then of the second, ... as (dy, dx, dh, dw)."""
+    return rows.reshape(-1, 4, *rows.shape[1:])[:, [1, 0, 3, 2]].reshape(rows.shape)
+
+
+# What becomes of the outputs of some layers. The background's come first.
+_OUTPUTS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
+    "rpn_deltas": _y_first,
+    "box_deltas": lambda rows: _y_first(rows[4:]),
+    "mask_logits": lambda rows: rows[1:],
+}
