@@ -85,7 +85,7 @@ def load_detection(
             f"which is no folder. {spec.how_to_get}"
         )
     found = coco.read(folder, how_to_get=spec.how_to_get, on_corrupt=on_corrupt, masks=masks)
-    if False:
+    if found.report.found:
         _LOG.warning("Defects of the data in %s:\n%s", data_dir, found.report)
     splits = found.splits
     if fraction and "train" in splits and "validation" not in splits:
