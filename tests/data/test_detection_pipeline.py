@@ -246,6 +246,15 @@ def test_an_image_that_cannot_be_decoded_is_refused_or_skipped(make_records, pla
         assert [number for _, labels in batches for number in labels["image_id"]] == [*range(1, 5), *range(6, 21)]
 
 
+def test_a_restart_after_skipped_images_is_the_uninterrupted_run(make_records, spec):
+    records = make_records(on_corrupt="skip")
+    cut_short(records.paths[4])
+    whole, rest = (
+        take(detection_training_batches(records, spec, batch_size=5, seed=0, skip=skip), 6 - skip) for skip in (0, 3)
+    )
+    assert_same(rest, {key: values[3:] for key, values in whole.items()})
+
+
 def test_what_is_refused(records, plain):
     for make in (
         lambda **kw: detection_training_batches(records, plain, seed=0, **kw),

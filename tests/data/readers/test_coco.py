@@ -97,6 +97,14 @@ def test_without_an_outline_an_object_is_ignored_where_masks_are_learned(write_c
     assert not data.report.found
 
 
+def test_a_crowd_needs_no_outline_and_boxes_alone_no_polygon(write_coco, annotate):
+    crowd = annotate(2, 2, BOX, segmentation=None, iscrowd=1)
+    assert not read_all(write_coco([annotate(1, 1, BOX), crowd])).report.found
+    folder = write_coco([annotate(1, 1, BOX, segmentation=[[1, 1, 5, 5]])])
+    assert read_all(folder).report.count(defects.SMALL_POLYGON) == 1
+    assert not read_all(folder, masks=False).report.found
+
+
 def test_a_data_set_without_masks_has_boxes_only(write_coco, annotate):
     data = read_all(write_coco([annotate(1, 1, BOX, segmentation=None), annotate(2, 1, BOX, segmentation=[])]))
     assert data.splits["train"].outlines is None

@@ -29,6 +29,7 @@ def touch(root: Path, *names: str) -> Path:
         (["annotations/instances_default.json"], {"train": "annotations/instances_default.json"}),
         (["trainval.json"], {"train": "trainval.json"}),
         (["fruit.json", ".hidden.json"], {"train": "fruit.json"}),
+        (["latest.json"], {"train": "latest.json"}),  # no word that begins with "test"
         (["val.json"], {"validation": "val.json"}),
         (["annotations/my_validation.json", "other.json"], {"validation": "annotations/my_validation.json"}),
         (["train.json", "test.json"], {"train": "train.json", "test": "test.json"}),
