@@ -3,9 +3,9 @@
 import os
 import sys
 
+from zoo.cli.entry import run_command_line
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up notes are no news to a user
 
-from zoo.cli.train import main
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command_line("zoo.cli.train"))

@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zoo.models.build import build, list_models
+    from zoo.models.build import TASKS, build, list_models
 
-__all__ = ["build", "list_models"]
+__all__ = ["TASKS", "build", "list_models"]
 
 
 def __getattr__(name: str) -> Any:

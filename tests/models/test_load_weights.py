@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 import zoo
+from keras_gn import convert_bn_to_gn
 from zoo.errors import UserError
+from zoo.models.freeze import freeze_stages
 
 SMALL = {"num_classes": 4, "input_shape": (16, 16, 3)}
 IMAGES = np.random.default_rng(0).normal(size=(3, 16, 16, 3)).astype("float32")
@@ -96,3 +98,85 @@ def test_a_norm_of_several_layers_is_not_half_loaded(tmp_path: Path) -> None:
     path = save(zoo.build("simplenet", composite, **SMALL), tmp_path / "composite.weights.h5")
     with pytest.raises(UserError, match=r"'stage1_norm1' keeps variables in inner layers"):
         zoo.build("simplenet", composite, weights=path, **SMALL)
+
+
+DETECTOR = {"num_classes": 3, "channels": 32, "units": 8, "seed": 0}
+
+
+@pytest.mark.parametrize("file_name", ["model.weights.h5", "model.keras"])
+def test_a_detector_takes_a_detectors_weights(file_name: str, tmp_path: Path) -> None:
+    model = zoo.build("mask_rcnn_resnet18_fpn", **DETECTOR)
+    random = np.random.default_rng(1)
+    model.set_weights([random.normal(size=v.shape) for v in model.weights])
+    again = zoo.build("mask_rcnn_resnet18_fpn", weights=save(model, tmp_path / file_name), **DETECTOR)
+    for old, new in zip(model.weights, again.weights, strict=True):
+        np.testing.assert_array_equal(old, new, err_msg=old.path)
+
+
+@pytest.mark.parametrize("file_name", ["model.weights.h5", "model.keras"])
+def test_a_detector_takes_a_classifiers_backbone(file_name: str, tmp_path: Path) -> None:
+    classifier = randomized(zoo.build("resnet18", num_classes=4, input_shape=(64, 64, 3)))
+    fresh = zoo.build("mask_rcnn_resnet18_fpn", **DETECTOR)
+    fresh.save_weights(tmp_path / "before.weights.h5")
+    detector = zoo.build("mask_rcnn_resnet18_fpn", weights=save(classifier, tmp_path / file_name), **DETECTOR)
+    for name in ("stem_conv", "stage5_block2_norm2"):
+        taken, given = detector.features.get_layer(name).get_weights(), classifier.get_layer(name).get_weights()
+        for old, new in zip(given, taken, strict=True):
+            np.testing.assert_array_equal(old, new)
+    deep = keras.Model(classifier.input, classifier.get_layer("stage5_block2_out").output)
+    c5 = keras.Model(detector.features.input, detector.features.get_layer("stage5_block2_out").output)
+    images = np.random.default_rng(2).normal(size=(1, 64, 64, 3)).astype("float32")
+    np.testing.assert_allclose(c5(images), deep(images), rtol=1e-5, atol=1e-6)
+
+
+def test_a_backbone_with_another_stem_or_norm_is_refused(tmp_path: Path) -> None:
+    small_stem = save(zoo.build("resnet18", **SMALL), tmp_path / "small.keras")
+    with pytest.raises(UserError, match=r"differs in 1 layers: 'stem_conv' has variables of shapes"):
+        zoo.build("mask_rcnn_resnet18_fpn", weights=small_stem, **DETECTOR)
+    bn = save(zoo.build("resnet18", "bn", num_classes=4, input_shape=(64, 64, 3)), tmp_path / "bn.keras")
+    with pytest.raises(UserError, match=r"is a GroupNormalization in the model, a batchnormalization in the file"):
+        zoo.build("mask_rcnn_resnet18_fpn", weights=bn, **DETECTOR)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mask_rcnn_resnet18_fpn"])
+def test_converted_weights_bring_their_groups(name: str, tmp_path: Path) -> None:
+    bn = randomized(zoo.build("resnet18", "bn", num_classes=3, input_shape=(64, 64, 3)))
+    converted = convert_bn_to_gn(bn, channels_per_group=16)
+    path = save(converted, tmp_path / "converted.keras")
+    options = DETECTOR if name.startswith("mask") else {"num_classes": 3, "input_shape": (64, 64, 3)}
+    model = zoo.build(name, "gn", weights=path, **options)
+    layers = getattr(model, "features", model)
+    assert layers.get_layer("stem_norm").groups == 4
+    assert layers.get_layer("stage5_block1_norm1").groups == 32
+    images = np.random.default_rng(2).normal(size=(1, 64, 64, 3)).astype("float32")
+    last = "stage5_block2_out"
+    own = keras.Model(layers.input, layers.get_layer(last).output)
+    expected = keras.Model(converted.input, converted.get_layer(last).output)
+    np.testing.assert_allclose(own(images), expected(images), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("name", "stages"), [("resnet18", 6), ("resnet18", -1), ("simplenet", -1)])
+def test_stages_to_freeze_are_checked(name: str, stages: int) -> None:
+    with pytest.raises(UserError, match=r"`freeze` must be"):
+        freeze_stages(zoo.build(name, **SMALL), stages)
+
+
+def test_a_model_without_stages_has_none_to_freeze() -> None:
+    plain = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)], name="plain")
+    freeze_stages(plain, 0)
+    with pytest.raises(UserError, match=r"`freeze` must be 0 for plain, which has no stages. Received: freeze=2"):
+        freeze_stages(plain, 2)
+
+
+def test_frozen_stages_count_from_the_stem() -> None:
+    model = zoo.build("resnet18", **SMALL)
+    everything = len(model.trainable_variables)
+    left = []
+    for stages in range(6):
+        model = zoo.build("resnet18", **SMALL)
+        freeze_stages(model, stages)
+        left.append(len(model.trainable_variables))
+    assert left[0] == everything
+    # The stem has a kernel, gamma and beta; stage 2 has four convolutions; the last layer stays.
+    assert left[:3] == [everything, everything - 3, everything - 3 - 12]
+    assert left[5] == 2

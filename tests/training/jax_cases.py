@@ -41,7 +41,7 @@ def assert_same(run, reference, *, rtol, atol):
     [
         ("gn:groups=4", {"accumulate": 3, "clip_norm": 0.1}),  # far below the gradient's norm
         ("bn", {"optimizer": "adamw", "learning_rate": 1e-3}),
-        ("bn", {"accumulate": 3}),
+        ("bn", {"accumulate": 3, "ema": 0.9}),
     ],
 )
 def test_two_devices_train_as_one(tmp_path, config, task, digits, norm, changes):
@@ -66,7 +66,7 @@ def test_a_run_killed_within_an_epoch_ends_with_the_same_weights_and_history(
     tmp_path, config, task, precision, monkeypatch
 ):
     """Ten batches an epoch."""
-    config = dataclasses.replace(config, epochs=2, precision=precision)
+    config = dataclasses.replace(config, epochs=2, precision=precision, ema=0.9)
     before = prepare(config, task).model.get_weights()
     whole = train(config, task, tmp_path / "whole")
     assert all(np.isfinite(value).all() for value in whole[0])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from zoo.errors import UserError
-from zoo.training.checkpoint import Checkpoints, Progress
+from zoo.training.checkpoint import Checkpoints, Progress, newest_first
 from zoo.training.fit import prepare
 
 
@@ -82,6 +82,38 @@ def test_a_changed_byte_is_found(tmp_path, training, checkpoints, caplog):
     file.write_bytes(content)
     assert checkpoints.restore().epoch == 1
     assert "its checksum differs" in caplog.text
+
+
+def test_an_unreadable_one_steps_aside_and_does_not_count_among_those_kept(tmp_path, training, checkpoints):
+    save_epochs(checkpoints, training, 2)
+    (tmp_path / "step_00000020" / "state.json").write_bytes(b"")
+    checkpoints.restore()
+    for step in (13, 25):
+        checkpoints.save(Progress(step=step, epoch=1))
+    checkpoints.wait()
+    assert [path.name for path in newest_first(tmp_path)] == ["step_00000025", "step_00000013"]
+    assert len(list(tmp_path.glob("unreadable_*/step_00000020/variables.npz"))) == 1
+
+
+def test_where_none_is_readable_nothing_is_touched(tmp_path, training, checkpoints):
+    save_epochs(checkpoints, training, 2)
+    for path in newest_first(tmp_path):
+        (path / "state.json").write_bytes(b"")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(UserError, match=r"none can: step_00000020, step_00000010\. .*Restore one.*another --output"):
+        checkpoints.restore()
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_going_on_on_another_backend_is_told(tmp_path, checkpoints, caplog):
+    checkpoints.save(Progress(step=10, epoch=1))
+    checkpoints.wait()
+    checkpoints.restore()
+    assert "was on" not in caplog.text
+    file = tmp_path / "step_00000010" / "state.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "backend": "jax"}))
+    assert checkpoints.restore().epoch == 1
+    assert "the run was on jax and goes on on tensorflow" in caplog.text
 
 
 def test_random_states_and_metrics_come_back(tmp_path):

@@ -46,7 +46,9 @@ def test_a_run_learns_and_leaves_what_it_promises(tmp_path, config, task):
     assert keras.models.load_model(folder.best_model).output_shape == (None, 10)
 
 
-@pytest.mark.parametrize("changes", [{}, {"optimizer": "adamw", "precision": "mixed_float16", "accumulate": 2}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"optimizer": "adamw", "precision": "mixed_float16", "accumulate": 2, "ema": 0.9}]
+)
 def test_a_run_resumed_after_a_crash_ends_with_the_same_weights(tmp_path, config, task, changes, monkeypatch):
     config = dataclasses.replace(config, **changes)
     whole = weights_after(config, task, RunFolder(tmp_path / "whole"))
@@ -96,7 +98,8 @@ def test_a_run_killed_within_an_epoch_ends_with_the_same_weights_and_history(
     pd.testing.assert_frame_equal(first, second)
 
 
-def test_sigterm_leaves_a_checkpoint_of_the_last_step(tmp_path, config, task, monkeypatch):
+@pytest.mark.parametrize(("number", "ends_as"), [(signal.SIGTERM, PreemptedError), (signal.SIGINT, KeyboardInterrupt)])
+def test_a_signal_leaves_a_checkpoint_of_the_last_step(tmp_path, config, task, monkeypatch, number, ends_as):
     whole = weights_after(config, task, RunFolder(tmp_path / "whole"))
     folder = RunFolder(tmp_path / "parts")
     folder.path.mkdir()
@@ -105,13 +108,13 @@ def test_sigterm_leaves_a_checkpoint_of_the_last_step(tmp_path, config, task, mo
     def terminate(self, batch, logs=None):
         begin(self, batch, logs)
         if int(self.model.optimizer.iterations) == 14:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), number)
 
     monkeypatch.setattr(StopAfter, "on_train_batch_end", terminate)
-    before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(PreemptedError):
+    before = signal.getsignal(number)
+    with pytest.raises(ends_as):
         fit(prepare(config, task), folder)
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert signal.getsignal(number) is before
     assert newest_first(folder.checkpoints)[0].name == "step_00000014"
     monkeypatch.undo()
     assert_close(weights_after(config, task, folder), whole, rtol=0, atol=0)
@@ -141,10 +144,15 @@ def test_the_seed_decides_the_weights(tmp_path, config, task):
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_two_replicas_train_as_one(tmp_path, config, task, optimizer):
     # The clip is far below the gradient's norm: clipped by replica, the steps would differ.
-    config = dataclasses.replace(config, epochs=1, clip_norm=0.1, optimizer=optimizer, learning_rate=0.01)
+    config = dataclasses.replace(config, epochs=1, clip_norm=0.1, optimizer=optimizer, learning_rate=0.01, ema=0.9)
     one = weights_after(config, task, RunFolder(tmp_path / "one"))
     mirrored = weights_after(dataclasses.replace(config, strategy="mirrored"), task, RunFolder(tmp_path / "two"))
     assert_close(mirrored, one, rtol=1e-4, atol=1e-5)
+    averaged, of_one = (
+        keras.models.load_model(RunFolder(tmp_path / name).best_model).get_weights() for name in ("two", "one")
+    )
+    assert_close(averaged, of_one, rtol=1e-4, atol=1e-5)
+    assert any(not np.allclose(average, own, rtol=1e-3) for average, own in zip(of_one, one, strict=True))
 
 
 def test_models_of_other_shapes_train_in_one_process(tmp_path, config, task):
@@ -155,7 +163,9 @@ def test_models_of_other_shapes_train_in_one_process(tmp_path, config, task):
 
 
 def test_two_replicas_train_in_mixed_precision(tmp_path, config, task):
-    config = dataclasses.replace(config, epochs=1, strategy="mirrored", precision="mixed_float16", clip_norm=1.0)
+    config = dataclasses.replace(
+        config, epochs=1, strategy="mirrored", precision="mixed_float16", clip_norm=1.0, ema=0.9
+    )
     before = prepare(config, task).model.get_weights()
     after = weights_after(config, task, RunFolder(tmp_path / "run"))
     assert all(np.isfinite(value).all() for value in after)
@@ -165,7 +175,7 @@ def test_two_replicas_train_in_mixed_precision(tmp_path, config, task):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"batch_size": 31}, r"`batch_size` .* multiple of their number, 2.*Choose 30"),
+        ({"batch_size": 31}, r"`batch_size` .* multiple of their number, 2.*Choose 30; or 1 replicas"),
         ({"jit": "on"}, r"`jit` must be off or auto on several logical CPUs"),
     ],
 )

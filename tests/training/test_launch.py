@@ -107,6 +107,12 @@ def test_workers_find_each_other(launch, tmp_path):
     assert all(each["arguments"] == ["--model", "resnet50", "--workers", "9"] for each in said)
 
 
+def test_workers_know_the_command_line_of_the_launcher(launch, tmp_path):
+    status, _, errors = launch("say('launcher', os.environ['KERAS_GN_LAUNCHER'])", "--logs", "a b", arguments=["--x"])
+    assert status == 0, errors
+    assert notes(tmp_path, "launcher")[1] == "python -m zoo.training.launch --workers 2 --logs 'a b'"
+
+
 def test_chief_has_the_terminal_and_the_others_a_log(start, tmp_path):
     body = """
 print("out of", index)

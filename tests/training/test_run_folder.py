@@ -36,9 +36,19 @@ def test_a_run_that_failed_in_its_first_epoch_makes_room(tmp_path):
 
 
 def test_resume_needs_a_run(tmp_path):
-    with pytest.raises(UserError, match=r"`run` must be a run folder with a config\.json"):
+    with pytest.raises(
+        UserError, match=r"`resume` needs the folder of a run.*output='.*nothing', which does not exist"
+    ):
         start(tmp_path / "nothing", TrainConfig(), resume=True)
     assert not (tmp_path / "nothing").exists()
+    with pytest.raises(UserError, match=r"which has none.*leave out --resume"):
+        start(tmp_path, TrainConfig(), resume=True)
+
+
+def test_a_folder_that_is_no_run_is_not_offered_for_a_resume(tmp_path):
+    (tmp_path / "thesis.txt").write_text("not ours")
+    with pytest.raises(UserError, match=r"which exists and is no run\. Choose another folder"):
+        start(tmp_path, TrainConfig(), resume=False)
 
 
 def test_resume_refuses_other_settings(tmp_path):

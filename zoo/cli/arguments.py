@@ -1,10 +1,11 @@
 """The options that make up a TrainConfig, as command-line arguments."""
 
 import argparse
+import json
 from typing import Any
 
 import zoo
-from zoo.data import list_datasets
+from zoo.data import DETECTION_CATALOG, list_datasets
 from zoo.models.norms import NORM_NAMES
 from zoo.training import config
 
@@ -28,6 +29,8 @@ def config_overrides(arguments: argparse.Namespace) -> dict[str, Any]:
     given = {name.removeprefix(prefix): value for name, value in vars(arguments).items() if prefix in name}
     if "milestones" in given:
         given["milestones"] = tuple(given["milestones"].split(","))
+    if "model_options" in given:
+        given["model_options"] = dict(given["model_options"])
     return given
 
 
@@ -37,15 +40,29 @@ _Groups = dict[str, dict[str, dict[str, Any]]]
 def _what_to_train() -> _Groups:
     return {
         "model": {
-            "model": {"help": ", ".join(zoo.list_models())},
+            "model": {"help": "; ".join(", ".join(zoo.list_models(task)) for task in zoo.TASKS)},
             "norm": {
                 "help": f"{', '.join(NORM_NAMES)}; each with +ws for standardized weights; with "
                 "arguments as gn:groups=16, gn+ws:channels_per_group=16"
             },
-            "initial_weights": {"metavar": "FILE", "help": "start from a .weights.h5 or .keras file"},
+            "initial_weights": {
+                "metavar": "FILE",
+                "help": "start from a .weights.h5 or .keras file; a detector also from its backbone's classifier",
+            },
+            "model_options": {
+                "type": _option,
+                "nargs": "+",
+                "metavar": "NAME=VALUE",
+                "help": "of the model, as stem=small, or box_norm=gn head=2fc masks=false of a detector",
+            },
+            "freeze": {
+                "type": int,
+                "metavar": "STAGES",
+                "help": "leave the stem (1) and the stages up to the 2nd, ... 5th (2, ... 5) as they are",
+            },
         },
         "data": {
-            "dataset": {"help": ", ".join(list_datasets())},
+            "dataset": {"help": ", ".join([*list_datasets(), *DETECTION_CATALOG])},
             "data_dir": {"metavar": "DIR", "help": "where the data lies"},
             "image_size": {
                 "type": int,
@@ -57,12 +74,20 @@ def _what_to_train() -> _Groups:
                 "metavar": "SHARE",
                 "help": "held out of the training images",
             },
+            "augmentation": {
+                "help": "of training images: the data set's by default; large_scale_jitter, flip or none for detection"
+            },
             "on_corrupt": {"help": "a corrupt image: refuse (stop and name it) or skip (leave it out)"},
         },
         "length": {
             "batch_size": {"type": int, "metavar": "N", "help": "images a batch, of all replicas together"},
             "epochs": {"type": int, "metavar": "N", "help": "passes over the training images"},
             "steps": {"type": int, "metavar": "N", "help": "optimizer steps, instead of epochs"},
+            "patience": {
+                "type": _optional(int),
+                "metavar": "N",
+                "help": "end after N epochs without a better validation",
+            },
             "seed": {"type": int, "metavar": "N", "help": "decides every random number"},
         },
     }
@@ -98,6 +123,11 @@ def _how_to_train() -> _Groups:
             "label_smoothing": {"type": float, "metavar": "X", "help": "share spread over all classes"},
             "clip_norm": {"type": _optional(float), "metavar": "X", "help": "largest norm of the gradient"},
             "accumulate": {"type": int, "metavar": "N", "help": "batches whose gradients make one step"},
+            "ema": {
+                "type": _optional(float),
+                "metavar": "X",
+                "help": "validate and keep an exponential moving average of the weights, as 0.999",
+            },
         },
         "machine": {
             "strategy": {"help": ", ".join(config.STRATEGIES)},
@@ -105,6 +135,17 @@ def _how_to_train() -> _Groups:
             "jit": {"help": f"compile the step with XLA: {', '.join(config.JIT_CHOICES)}"},
         },
     }
+
+
+def _option(text: str) -> tuple[str, Any]:
+    """NAME=VALUE; a value that is JSON (a number, true, false, null) is taken as that."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"must be NAME=VALUE, received {text!r}")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
 
 
 def _optional(kind: type) -> Any:

@@ -9,12 +9,10 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from zoo.cli.entry import INTERRUPTED, fail
 from zoo.data import corrupt
 from zoo.errors import UserError
 from zoo.training.preemption import PreemptedError
-
-FAILED = 2
-INTERRUPTED = 130  # the shell's code for a program that Ctrl-C ended
 
 
 def run(command: Callable[[argparse.Namespace], None], arguments: argparse.Namespace) -> int:
@@ -27,31 +25,26 @@ def run(command: Callable[[argparse.Namespace], None], arguments: argparse.Names
         with corrupt.translated_errors():
             command(arguments)
     except UserError as error:
-        return _fail(str(error))
+        return fail(str(error))
     except OSError as error:
         if error.errno in _DISK_ERRORS:
-            return _fail(f"Could not write {error.filename or 'a file'}: {error.strerror}. {_DISK_HINT}")
+            return fail(f"Could not write {error.filename or 'a file'}: {error.strerror}. {_DISK_HINT}")
         if error.errno in _ACCESS_ERRORS:
-            return _fail(f"No access to {error.filename}: {error.strerror}. Change its permissions, or choose another.")
+            return fail(f"No access to {error.filename}: {error.strerror}. Change its permissions, or choose another.")
         raise
     except tf.errors.ResourceExhaustedError as error:
         if "No space left" in error.message:  # TensorFlow's word for a full disk
-            return _fail(f"Could not write: {error.message.splitlines()[0]}. {_DISK_HINT}")
-        return _fail(f"Out of memory; choose a smaller --batch-size. {error.message.splitlines()[0]}")
+            return fail(f"Could not write: {error.message.splitlines()[0]}. {_DISK_HINT}")
+        return fail(f"Out of memory; choose a smaller --batch-size. {error.message.splitlines()[0]}")
     except RuntimeError as error:
         if str(error).startswith("RESOURCE_EXHAUSTED"):  # JAX's word for a full memory
-            return _fail(f"Out of memory; choose a smaller --batch-size. {str(error).splitlines()[0]}")
+            return fail(f"Out of memory; choose a smaller --batch-size. {str(error).splitlines()[0]}")
         raise
     except KeyboardInterrupt:
         return INTERRUPTED
     except PreemptedError:
         return os.EX_TEMPFAIL  # run it again, it says to a cluster
     return 0
-
-
-def _fail(message: str) -> int:
-    sys.stderr.write(f"error: {message}\n")
-    return FAILED
 
 
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)

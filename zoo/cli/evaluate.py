@@ -3,16 +3,17 @@
 import argparse
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
 from zoo.cli import command
-from zoo.cli.task import load_dataset, prepared_spec
+from zoo.cli.task import load_dataset, make_task, prepared_spec, refuse_other_classes
 from zoo.errors import UserError
 from zoo.export import read_metadata
-from zoo.tasks import Evaluation, ImageClassification
+from zoo.tasks import Evaluation, Task
 from zoo.training.backend import leave_gpus_to_backend
 from zoo.training.config import TrainConfig
 from zoo.training.evaluation import evaluate_model, evaluate_signatures, save_evaluation
@@ -23,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Parses the command line and evaluates; returns the exit status."""
     parser = argparse.ArgumentParser(
         prog="evaluate.py",
-        description="Scores a trained model: accuracy, a table by class, a confusion matrix.",
+        description="Scores a trained model: accuracy and confusion matrix, or average precision and a gallery.",
     )
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--run", type=Path, metavar="DIR", help="a run folder of train.py")
@@ -59,9 +60,9 @@ def _label(arguments: argparse.Namespace) -> str:
 def _score_run(arguments: argparse.Namespace) -> tuple[Evaluation, Path]:
     leave_gpus_to_backend()
     folder = RunFolder(arguments.run)
-    trained, class_names = folder.read_config(), folder.read_task()["class_names"]
+    trained, described = folder.read_config(), folder.read_task()
     model = folder.load_best_model()
-    task, config = _task(arguments, trained, class_names)
+    task, config = _task(arguments, trained, described)
     evaluation = evaluate_model(model, task, arguments.split, batch_size=config.batch_size)
     return evaluation, folder.evaluation
 
@@ -72,15 +73,15 @@ def _score_saved_model(arguments: argparse.Namespace) -> tuple[Evaluation, Path]
         signatures = tf.saved_model.load(str(arguments.saved_model)).signatures
     except (OSError, tf.errors.OpError) as error:
         raise UserError(f"`saved_model` can't be read: {error}. Export it again.") from error
-    task, config = _task(arguments, TrainConfig.from_json(metadata["training"]), metadata["class_names"])
+    task, config = _task(arguments, TrainConfig.from_json(metadata["training"]), metadata)
     evaluation = evaluate_signatures(signatures, task, arguments.split, batch_size=config.batch_size)
     path = arguments.saved_model.resolve()
     return evaluation, path.with_name(f"{path.name}.evaluation")
 
 
 def _task(
-    arguments: argparse.Namespace, trained: TrainConfig, class_names: list[str]
-) -> tuple[ImageClassification, TrainConfig]:
+    arguments: argparse.Namespace, trained: TrainConfig, described: Mapping[str, Any]
+) -> tuple[Task, TrainConfig]:
     """The data to score on, prepared as the model was trained, and with its classes in its order."""
     given = {name: getattr(arguments, name) for name in ("data_dir", "on_corrupt", "batch_size")}
     changes = {name: value for name, value in given.items() if value is not None}
@@ -88,14 +89,6 @@ def _task(
         changes = {"data_dir": None, **changes, "dataset": arguments.dataset}
     config = dataclasses.replace(trained, **changes)
     dataset = load_dataset(config)
-    if list(dataset.class_names) != class_names:
-        raise UserError(
-            f"`dataset` must have the classes of the model: {_listed(class_names)}. Received: "
-            f"dataset={config.dataset!r} with {_listed(dataset.class_names)}. Give the data it was trained for."
-        )
+    refuse_other_classes(config, dataset, described)
     dataset = dataclasses.replace(dataset, spec=prepared_spec(trained))
-    return ImageClassification(dataset=dataset, model=config.model, norm=config.norm), config
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    return make_task(config, dataset, described=described), config

@@ -14,11 +14,9 @@ import keras
 
 import zoo
 from zoo.cli import command
-from zoo.cli.task import prepared_spec
-from zoo.data import Dataset
+from zoo.cli.task import dataset_as_described, make_task
 from zoo.errors import UserError
 from zoo.export import export_saved_model
-from zoo.tasks import ImageClassification
 from zoo.training.backend import training_backend
 from zoo.training.run_folder import RunFolder
 
@@ -46,8 +44,7 @@ def export_run(folder: RunFolder, model: keras.Model | None = None) -> None:
         _export_elsewhere(folder)
         return
     config, described = folder.read_config(), folder.read_task()
-    dataset = Dataset(prepared_spec(config), tuple(described["class_names"]), splits={})
-    task = ImageClassification(dataset=dataset, model=config.model, norm=config.norm)
+    task = make_task(config, dataset_as_described(config, described), described=described)
     # Where files lie on this machine is nobody else's business.
     private = {"data_dir", "initial_weights"}
     provenance = {name: value for name, value in config.to_json().items() if name not in private}

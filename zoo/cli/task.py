@@ -1,27 +1,56 @@
 """From a configuration to its task."""
 
 import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import zoo
-from zoo import data
-from zoo.data.catalog import get_spec
-from zoo.errors import unknown_name
+from zoo.data import (
+    CATALOG,
+    DETECTION_CATALOG,
+    Dataset,
+    DatasetSpec,
+    DetectionDataset,
+    DetectionSpec,
+    load,
+    load_detection,
+)
+from zoo.errors import UserError, unknown_name
 from zoo.models.norms import parse_norm
-from zoo.tasks import ImageClassification
+from zoo.tasks import Detection, ImageClassification, Task
 from zoo.training.config import TrainConfig
+
+AnyDataset = Dataset | DetectionDataset
+
+
+def task_name(config: TrainConfig) -> str:
+    """The task that the data set of `config` is for; a data set that doesn't exist is an error with the nearest."""
+    if config.dataset in DETECTION_CATALOG:
+        return "detection"
+    if config.dataset in CATALOG:
+        return "image_classification"
+    raise unknown_name("dataset", config.dataset, [*CATALOG, *DETECTION_CATALOG])
 
 
 def refuse_unknown_names(config: TrainConfig) -> None:
-    """Refuses a model, norm or data set that doesn't exist, with the nearest ones that do."""
-    if config.model not in zoo.list_models():
-        raise unknown_name("model", config.model, zoo.list_models())
+    """Refuses a model, norm or data set that doesn't exist, with the nearest ones, or that don't fit each other."""
+    task = task_name(config)
+    of_task = zoo.list_models(task)
+    if config.model not in of_task:
+        others = {name for known in zoo.TASKS for name in zoo.list_models(known)}
+        if config.model not in others:
+            raise unknown_name("model", config.model, others)
+        raise UserError(
+            f"`model` must be one for {task.replace('_', ' ')} with the data set {config.dataset}: "
+            f"{', '.join(of_task)}. Received: model={config.model!r}. Choose one of these, or another --dataset."
+        )
     parse_norm(config.norm)
-    get_spec(config.dataset)
 
 
-def load_dataset(config: TrainConfig) -> data.Dataset:
+def load_dataset(config: TrainConfig) -> AnyDataset:
     """The data of `config`, to be prepared as it says."""
-    dataset = data.load(
+    load_it = load_detection if task_name(config) == "detection" else load
+    dataset = load_it(
         config.dataset,
         data_dir=config.data_dir,
         seed=config.seed,
@@ -31,18 +60,58 @@ def load_dataset(config: TrainConfig) -> data.Dataset:
     return dataclasses.replace(dataset, spec=prepared_spec(config))
 
 
-def prepared_spec(config: TrainConfig) -> data.DatasetSpec:
+def prepared_spec(config: TrainConfig) -> DatasetSpec | DetectionSpec:
     """How images are prepared for the model of `config`."""
-    spec = get_spec(config.dataset)
-    return spec if config.image_size is None else dataclasses.replace(spec, image_size=config.image_size)
+    catalog: Mapping[str, DatasetSpec] = CATALOG | DETECTION_CATALOG
+    chosen = {"image_size": config.image_size, "augmentation": config.augmentation}
+    given = {name: value for name, value in chosen.items() if value is not None}
+    return dataclasses.replace(catalog[config.dataset], **given)
 
 
-def make_task(config: TrainConfig) -> ImageClassification:
-    """Loads the data of `config` and joins it with its model."""
-    return ImageClassification(
-        dataset=load_dataset(config),
-        model=config.model,
-        norm=config.norm,
-        initial_weights=config.initial_weights,
-        label_smoothing=config.label_smoothing,
-    )
+def dataset_as_described(config: TrainConfig, described: Mapping[str, Any]) -> AnyDataset:
+    """The data set of a run without its records, from what its task said of itself."""
+    spec, class_names = prepared_spec(config), tuple(described["class_names"])
+    if task_name(config) == "detection":
+        return DetectionDataset(spec, class_names, tuple(described["category_ids"]), splits={})
+    return Dataset(spec, class_names, splits={})
+
+
+def make_task(
+    config: TrainConfig, dataset: AnyDataset | None = None, *, described: Mapping[str, Any] | None = None
+) -> Task:
+    """Joins data with the model of `config`.
+
+    Args:
+        config: of a run.
+        dataset: the data; None: those of `config`.
+        described: what the task of the run said of itself, where its model is there already.
+    """
+    dataset = dataset or load_dataset(config)
+    common = {
+        "dataset": dataset,
+        "model": config.model,
+        "norm": config.norm,
+        "initial_weights": config.initial_weights,
+        "freeze": config.freeze,
+    }
+    if isinstance(dataset, Dataset):
+        return ImageClassification(**common, model_options=config.model_options, label_smoothing=config.label_smoothing)
+    options = dict(config.model_options)
+    if described is not None:
+        can_score = dataset.has_masks or not dataset.splits
+        options["masks"] = described["has_masks"] and can_score
+    return Detection(**common, model_options=options, seed=config.seed)
+
+
+def refuse_other_classes(config: TrainConfig, dataset: AnyDataset, described: Mapping[str, Any]) -> None:
+    """Refuses to score on data with other classes than those of the model."""
+    names = described["class_names"]
+    if list(dataset.class_names) != names:
+        raise UserError(
+            f"`dataset` must have the classes of the model: {_listed(names)}. Received: "
+            f"dataset={config.dataset!r} with {_listed(dataset.class_names)}. Give the data it was trained for."
+        )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

@@ -15,14 +15,16 @@ from zoo.errors import UserError
 from zoo.files import write_json
 from zoo.recipes import RECIPES, get_recipe
 from zoo.tasks import Task
+from zoo.training.checkpoint import newest_first
 from zoo.training.config import TrainConfig
+from zoo.training.continuation import resume_command
 from zoo.training.distribute import has_several_workers, is_chief, make_strategy, sum_over_workers
-from zoo.training.duration import in_steps
+from zoo.training.duration import interval_in_steps
 from zoo.training.evaluation import evaluate_model, save_evaluation
 from zoo.training.fit import fit, prepare
 from zoo.training.native_kernel import prepare_native_kernel
 from zoo.training.preemption import PreemptedError
-from zoo.training.run_folder import RunFolder, default_path, refuse_conflict, require_space, start
+from zoo.training.run_folder import RunFolder, default_path, refuse_conflict, refuse_no_run, require_space, start
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +60,7 @@ def train(arguments: argparse.Namespace) -> None:
     config, path, resume = _run_to_train(arguments)
     # Nothing is loaded, let alone written, before what can be refused at once has been.
     refuse_unknown_names(config)
-    in_steps(arguments.checkpoint_every, 1, argument="checkpoint_every")
+    interval_in_steps(arguments.checkpoint_every, 1, argument="checkpoint_every")
     strategy = make_strategy(config.strategy)
     chief = is_chief(strategy)
     if has_several_workers(strategy) and arguments.output is None:
@@ -72,13 +74,15 @@ def train(arguments: argparse.Namespace) -> None:
     if chief:
         require_space(path, training.model.count_params())
     folder = start(path, config, task.metadata(), resume=resume) if chief else RunFolder(path)
+    if resume and not newest_first(folder.checkpoints):
+        logger.info("there is no checkpoint yet in %s: starts at the first step", folder.checkpoints)
     try:
         fit(training, folder, checkpoint_every=arguments.checkpoint_every)
     except KeyboardInterrupt:
-        sys.stderr.write(f"\nInterrupted. Continue with: python train.py --output {path} --resume\n")
+        sys.stderr.write(f"\nInterrupted. Continue with: {resume_command(path)}\n")
         raise
     except PreemptedError:
-        logger.info("ended by SIGTERM; continue with: python train.py --output %s --resume", path)
+        logger.info("ended by SIGTERM; continue with: %s", resume_command(path))
         raise
     if chief:
         _finish(config, task, folder)
@@ -99,6 +103,7 @@ def _run_to_train(arguments: argparse.Namespace) -> tuple[TrainConfig, Path, boo
     path = arguments.output or default_path(config, resume=arguments.resume is not None)
     resume = arguments.resume == "always" or (arguments.resume is not None and RunFolder(path).config_file.exists())
     if resume:
+        refuse_no_run(path)
         config = dataclasses.replace(RunFolder(path).read_config(), **overrides)
     return config, path, resume
 

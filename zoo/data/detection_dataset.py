@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ class DetectionDataset:
     class_names: tuple[str, ...]
     category_ids: tuple[int, ...]
     splits: Mapping[str, DetectionRecords]
-    report: DefectReport
+    report: DefectReport = field(default_factory=DefectReport)
 
     @property
     def has_masks(self) -> bool:

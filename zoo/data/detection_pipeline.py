@@ -2,12 +2,13 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from zoo.data import detection_schema, schema
-from zoo.data.corrupt import image_reader
+from zoo.data.corrupt import file_reader, image_reader
 from zoo.data.detection_augmentations import AUGMENTATIONS, resize_by_spec
 from zoo.data.detection_catalog import DetectionSpec
 from zoo.data.detection_ops import Example, pad
@@ -108,19 +109,51 @@ def detection_evaluation_batches(records: DetectionRecords, spec: DetectionSpec,
 
     def scorable(index: tf.Tensor) -> tuple[tuple[Example, Example], tf.Tensor]:
         image, whole = read(tf.gather(paths, index))
-        original = tf.shape(image)[:2]
-        resized = resize_by_spec({"image": image}, spec)["image"]
-        scale = tf.cast(tf.shape(resized)[:2], tf.float32) / tf.cast(original, tf.float32)
-        inputs = pad({"image": standardize(resized, spec)}, side=spec.image_size, objects=0)
-        return (inputs, {"image_id": tf.gather(ids, index), "original_size": original, "scale": scale}), whole
+        inputs, geometry = model_inputs(image, spec)
+        return (inputs, {"image_id": tf.gather(ids, index), **geometry}), whole
 
-    examples = _whole(scorable)(tf.data.Dataset.range(len(records)))
-    may_skip = records.on_corrupt == "skip"
-    batches = all_in_batches(examples, batch_size, records=len(records), may_skip=may_skip)
+    batches = _every_image(records, scorable, batch_size)
     inputs, labels = batches.element_spec
     schema.check(inputs, detection_schema.INPUTS)
     schema.check(labels, detection_schema.LABELS)
     return prefetched(batches)
+
+
+def detection_file_batches(records: DetectionRecords, *, batch_size: int) -> tf.data.Dataset:
+    """Every image file once, in order, as it is; the last batch may be short. Files that are skipped are missing.
+
+    Args:
+        records: of any split.
+        batch_size: files a batch.
+
+    Returns:
+        Batches (contents of the files, string [B], image_id int64 [B]).
+
+    Raises:
+        UserError: `batch_size` is below 1.
+    """
+    check_batch_size(batch_size)
+    paths, ids, read = on_host(records.paths), on_host(records.image_ids), file_reader(records)
+
+    def file(index: tf.Tensor) -> tuple[tuple[tf.Tensor, tf.Tensor], tf.Tensor]:
+        contents, whole = read(tf.gather(paths, index))
+        return (contents, tf.gather(ids, index)), whole
+
+    return prefetched(_every_image(records, file, batch_size))
+
+
+def model_inputs(image: tf.Tensor, spec: DetectionSpec) -> tuple[Example, Example]:
+    """One image uint8 [H, W, 3] as a model takes it, and where it came from.
+
+    Returns:
+        (image float32 [S, S, 3], image_size int32 [2]) and (original_size int32 [2], scale float32 [2]), dicts as in
+        `detection_schema.INPUTS` and `detection_schema.LABELS`, without a batch.
+    """
+    original = tf.shape(image)[:2]
+    resized = resize_by_spec({"image": image}, spec)["image"]
+    scale = tf.cast(tf.shape(resized)[:2], tf.float32) / tf.cast(original, tf.float32)
+    inputs = pad({"image": standardize(resized, spec)}, side=spec.image_size, objects=0)
+    return inputs, {"original_size": original, "scale": scale}
 
 
 def rows_for_objects(records: DetectionRecords, spec: DetectionSpec) -> int:
@@ -136,16 +169,23 @@ def rows_for_objects(records: DetectionRecords, spec: DetectionSpec) -> int:
     return spec.objects
 
 
-def _whole(read_one: Callable[..., tuple[Example | tuple[Example, Example], tf.Tensor]]) -> ReadAll:
+def _every_image(
+    records: DetectionRecords, read_one: Callable[..., tuple[Any, tf.Tensor]], size: int
+) -> tf.data.Dataset:
+    examples = _whole(read_one)(tf.data.Dataset.range(len(records)))
+    return all_in_batches(examples, size, records=len(records), may_skip=records.on_corrupt == "skip")
+
+
+def _whole(read_one: Callable[..., tuple[Any, tf.Tensor]]) -> ReadAll:
     """Reads, many at a time, and keeps what could be decoded; `read_one` gives (example, whether that was so)."""
 
     def read_all(plan: tf.data.Dataset) -> tf.data.Dataset:
         return plan.map(read_one, num_parallel_calls=tf.data.AUTOTUNE).filter(is_whole).map(without_flag)
 
-    def is_whole(example: Example, whole: tf.Tensor) -> tf.Tensor:
+    def is_whole(example: Any, whole: tf.Tensor) -> tf.Tensor:
         return whole
 
-    def without_flag(example: Example, whole: tf.Tensor) -> Example:
+    def without_flag(example: Any, whole: tf.Tensor) -> Any:
         return example
 
     return read_all

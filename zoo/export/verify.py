@@ -12,8 +12,6 @@ import tensorflow as tf
 from zoo.errors import UserError
 from zoo.tasks import Signature
 
-BATCH_SIZES = (1, 3, 8)
-
 # None in sys.modules makes an import fail, whatever is installed.
 _RELOAD = """
 import sys
@@ -50,7 +48,7 @@ def verify_saved_model(path: Path, signatures: list[Signature], *, tolerance: fl
     live = {}
     for signature in signatures:
         function = tf.function(signature.function, input_signature=[signature.spec])
-        for batch_size in BATCH_SIZES:
+        for batch_size in signature.batch_sizes:
             key = f"{signature.name}/{signature.spec.name}/{batch_size}"
             inputs[key] = signature.example(batch_size)
             with tf.device("CPU:0"):

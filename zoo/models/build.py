@@ -17,6 +17,7 @@ from zoo.models.resnet import SPECS as RESNETS
 from zoo.models.resnet import resnet_features, resnet_logits
 from zoo.models.resnet_v2 import SPECS as RESNETS_V2
 from zoo.models.resnet_v2 import resnet_v2_features, resnet_v2_logits
+from zoo.models.saved_norms import as_saved
 from zoo.models.simplenet import SPECS as SIMPLENETS
 from zoo.models.simplenet import simplenet_features, simplenet_logits
 
@@ -47,6 +48,9 @@ _FAMILIES = (
 )
 _FAMILY_OF = {name: family for family in _FAMILIES for name in family.specs}
 _NAMES_BY_TASK: Mapping[str, Mapping[str, Any]] = {"image_classification": _FAMILY_OF, "detection": MASK_RCNNS}
+
+
+TASKS = tuple(_NAMES_BY_TASK)
 
 
 def list_models(task: str = "image_classification") -> list[str]:
@@ -89,8 +93,9 @@ def build(
             For detection the classes of objects, without the background; see `MaskRCNN` for the outputs.
         input_shape: Of one image. Height and width may be None, except for simplenets. None: (224, 224, 3), and
             (None, None, 3) for detection.
-        weights: A `.weights.h5` or `.keras` file of the same architecture to start from; None: fresh ones.
-            Detectors don't take it: call `load_weights` of the model.
+        weights: A `.weights.h5` or `.keras` file of the same architecture to start from; None: fresh ones. Norms get
+            the groups and epsilon that they have in a `.keras` file. A detector also takes the file of a classifier,
+            for its backbone.
         **options: Of the family. ResNets take `stem` ("auto", "small", "large") and, v1.5 only,
             `zero_init_residual` (True by default). Detectors take those of `zoo.models.mask_rcnn.build.mask_rcnn`.
 
@@ -115,7 +120,7 @@ def build(
         return _detector(name, norm, num_classes=num_classes, input_shape=input_shape, weights=weights, **options)
     family = _FAMILY_OF[name]
     image = keras.Input(shape=input_shape, name="image")
-    chosen = parse_norm(norm)
+    chosen = _norm(norm, weights)
     features = family.features(image, spec=family.specs[name], norm=chosen, **options)
     outputs = features if num_classes is None else family.logits(features, num_classes)
     model = keras.Model(image, outputs, name=name)
@@ -130,11 +135,15 @@ def _detector(name: str, norm: Any, *, num_classes: int | None, weights: Any, **
             f"`num_classes` must be an integer above 0 for {name}; the pyramid alone is the model's `features`. "
             "Received: num_classes=None"
         )
+    model = mask_rcnn(name, _norm(norm, weights), num_classes=num_classes, **options)
     if weights is not None:
-        raise UserError(
-            f"`weights` must be None for {name}: call model.load_weights(file). Received: weights={weights!r}"
-        )
-    return mask_rcnn(name, norm, num_classes=num_classes, **options)
+        load_weights(model, weights)
+    return model
+
+
+def _norm(norm: str | NormFactory | Norm, weights: str | os.PathLike[str] | None) -> Norm:
+    """The norm, with the groups of the file that the weights come from."""
+    return parse_norm(norm) if weights is None else as_saved(parse_norm(norm), weights)
 
 
 def _check_options(options: Mapping[str, Any], *, name: str, valid: list[str]) -> None:

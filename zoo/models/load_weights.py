@@ -4,7 +4,7 @@ import io
 import os
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,9 @@ from zoo.errors import UserError
 
 # How many of the layers that differ an error names.
 SHOWN = 5
+# How the names of the layers begin that a detector adds to its backbone, and what a classifier adds.
+PYRAMID = "fpn_"
+LOGITS = "logits"
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,8 @@ def load_weights(model: keras.Model, path: str | os.PathLike[str]) -> None:
     Keras itself matches layers by their order, ignores what the file has too much of, and loads a part
     before it finds a difference; here a file of another architecture is refused before anything is loaded.
 
+    A detector takes a detector's weights, or a classifier's for its backbone; the rest of it then stays as it is.
+
     Args:
         model: Built, of uniquely named layers.
         path: A `.weights.h5` or `.keras` file written by Keras.
@@ -48,24 +53,44 @@ def load_weights(model: keras.Model, path: str | os.PathLike[str]) -> None:
     """
     path = Path(path)
     with _open_weights(path) as file:
-        saved = _saved_layers(file)
-        layers = {layer.name: layer for layer in model.layers if layer.variables}
-        differences = [
-            difference
-            for name in [*layers, *(name for name in saved if name not in layers)]
-            if (difference := _difference(name, layers.get(name), saved.get(name)))
-        ]
-        if differences:
-            more = len(differences) - SHOWN
-            raise UserError(
-                f"`weights` must be of the same architecture as the model '{model.name}'. "
-                f"Received: weights={str(path)!r}, which differs in {len(differences)} layers: "
-                + "; ".join(differences[:SHOWN])
-                + (f"; and {more} more" if more > 0 else "")
-                + ". Build the model with the name, norm, num_classes, input_shape and options of the file."
-            )
-        for name, layer in layers.items():
-            layer.load_own_variables(saved[name].arrays())
+        saved = _saved_layers(file, parts_too=hasattr(model, "rpn"))
+        layers = _layers(model)
+        if _is_of_a_classifier(saved, model):
+            layers = {name: layer for name, layer in _layers(model.features).items() if not name.startswith(PYRAMID)}
+            saved = {name: layer for name, layer in saved.items() if name != LOGITS}
+        _load(layers, saved, model, path)
+
+
+def _load(layers: Mapping[str, keras.Layer], saved: Mapping[str, _Saved], model: keras.Model, path: Path) -> None:
+    """All of the layers' weights, or none where a layer differs."""
+    differences = [
+        difference
+        for name in [*layers, *(name for name in saved if name not in layers)]
+        if (difference := _difference(name, layers.get(name), saved.get(name)))
+    ]
+    if differences:
+        more = len(differences) - SHOWN
+        raise UserError(
+            f"`weights` must be of the same architecture as the model '{model.name}'. "
+            f"Received: weights={str(path)!r}, which differs in {len(differences)} layers: "
+            + "; ".join(differences[:SHOWN])
+            + (f"; and {more} more" if more > 0 else "")
+            + ". Build the model with the name, norm, num_classes, input_shape and options of the file."
+        )
+    for name, layer in layers.items():
+        layer.load_own_variables(saved[name].arrays())
+
+
+def _layers(model: keras.Model) -> dict[str, keras.Layer]:
+    """The layers that hold variables, by their names; those of a detector's parts."""
+    parts = [part for part in model.layers if isinstance(part, keras.Model)] if hasattr(model, "rpn") else [model]
+    return {layer.name: layer for part in parts for layer in part.layers if layer.variables}
+
+
+def _is_of_a_classifier(saved: Mapping[str, _Saved], model: keras.Model) -> bool:
+    """Whether `model` is a detector and the file is not."""
+    proposals = getattr(model, "rpn", None)
+    return proposals is not None and not {layer.name for layer in proposals.layers} & saved.keys()
 
 
 @contextmanager
@@ -88,11 +113,12 @@ def _open_weights(path: Path) -> Iterator[h5py.File]:
         yield file
 
 
-def _saved_layers(file: h5py.File) -> dict[str, _Saved]:
+def _saved_layers(file: h5py.Group, *, parts_too: bool) -> dict[str, _Saved]:
     """Layer name -> its variables, each kind of layer in the order of the model.
 
     Keras names a group by the layer's class and a counter ("conv2d_3"), and notes the layer's own name as
-    an attribute. HDF5 lists groups by name; the shorter first puts conv2d_10 after conv2d_9.
+    an attribute. HDF5 lists groups by name; the shorter first puts conv2d_10 after conv2d_9. The layers of a model
+    are in its group "layers"; of a model that is an attribute or a layer of a model, in a group in that one's.
     """
     saved = {}
     groups = file.get("layers", {})
@@ -101,6 +127,10 @@ def _saved_layers(file: h5py.File) -> dict[str, _Saved]:
         if len(variables):
             kind = re.sub(r"_\d+$", "", group_name).replace("_", "")
             saved[str(variables.attrs.get("name", group_name))] = _Saved(kind, variables)
+    if parts_too:
+        inner = [*file.values(), *groups.values()]
+        for group in (group for group in inner if isinstance(group, h5py.Group) and "layers" in group):
+            saved.update(_saved_layers(group, parts_too=True))
     return saved
 
 

@@ -2,6 +2,7 @@
 
 from zoo.errors import unknown_name
 from zoo.recipes.cifar10 import CIFAR10
+from zoo.recipes.coco import COCO, COCO_2X, COCO_3X, COCO_6X
 from zoo.recipes.digits import DIGITS
 from zoo.recipes.fashion_mnist import FASHION_MNIST
 from zoo.recipes.folder import FOLDER, PLANT_SEEDLINGS
@@ -15,6 +16,10 @@ RECIPES: dict[str, TrainConfig] = {
     "plant_seedlings": PLANT_SEEDLINGS,
     "folder": FOLDER,
     "imagenet2012": IMAGENET_GN,
+    "coco": COCO,
+    "coco_2x": COCO_2X,
+    "coco_3x": COCO_3X,
+    "coco_6x": COCO_6X,
 }
 
 

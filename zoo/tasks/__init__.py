@@ -1,6 +1,7 @@
 """Tasks: where data meets models."""
 
+from zoo.tasks.detection import Detection
 from zoo.tasks.image_classification import ImageClassification
 from zoo.tasks.task import Evaluation, Signature, Task
 
-__all__ = ["Evaluation", "ImageClassification", "Signature", "Task"]
+__all__ = ["Detection", "Evaluation", "ImageClassification", "Signature", "Task"]

@@ -1,8 +1,8 @@
 """Image classification: one image, one label."""
 
 import io
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
@@ -14,6 +14,7 @@ import zoo
 from zoo.data import Dataset, Records, evaluation_batches, file_batches, image_ops, training_batches
 from zoo.errors import UserError
 from zoo.metrics import classification_scores, draw_confusion, per_class_table
+from zoo.models.freeze import freeze_stages
 from zoo.tasks.task import Evaluation, ServingBatch, Signature
 
 
@@ -26,6 +27,8 @@ class ImageClassification:
         model: a name of `zoo.list_models()`.
         norm: a norm name, or a callable name -> layer.
         initial_weights: a file of weights to start from.
+        model_options: of the model, see `zoo.build`.
+        freeze: see `zoo.models.freeze.freeze_stages`.
         label_smoothing: share of the label spread over all classes (1512.00567, section 7).
     """
 
@@ -33,6 +36,8 @@ class ImageClassification:
     model: str
     norm: str
     initial_weights: str | None = None
+    model_options: Mapping[str, Any] = field(default_factory=dict)
+    freeze: int = 0
     label_smoothing: float = 0.0
     watch: str = "accuracy"
     scored_whole: bool = False
@@ -40,13 +45,16 @@ class ImageClassification:
     def build_model(self) -> keras.Model:
         """The model for images of the data set's size; its output is the logits `[B, K]`."""
         spec = self.dataset.spec
-        return zoo.build(
+        model = zoo.build(
             self.model,
             norm=self.norm,
             num_classes=len(self.dataset.class_names),
             input_shape=(spec.image_size, spec.image_size, spec.channels),
             weights=self.initial_weights,
+            **self.model_options,
         )
+        freeze_stages(model, self.freeze)
+        return model
 
     def loss(self, labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
         """Cross-entropy `[B]` of logits `[B, K]` against smoothed labels."""
@@ -96,8 +104,8 @@ class ImageClassification:
             images = image_ops.match_channels(tf.constant(chosen.images), self.dataset.spec.channels)
             yield ServingBatch("serve", {"images": images}, chosen.labels)
 
-    def evaluate(self, results: Iterable[tuple[np.ndarray, np.ndarray]]) -> Evaluation:
-        """Scores batches of (labels `[B]`, probabilities `[B, K]`)."""
+    def evaluate(self, results: Iterable[tuple[np.ndarray, np.ndarray]], split: str) -> Evaluation:
+        """Scores batches of (labels `[B]`, probabilities `[B, K]`), of any split."""
         labels, probabilities = (np.concatenate(parts) for parts in zip(*results, strict=True))
         predicted = probabilities.argmax(axis=1)
         names = self.dataset.class_names

@@ -25,13 +25,14 @@ class Evaluation:
 class Signature:
     """An entry of a SavedModel: a function of one named tensor that returns a dict of tensors.
 
-    `example(n)` is an input of batch size n, for the check after export.
+    `example(n)` is an input of batch size n, for the check after export with each of `batch_sizes`.
     """
 
     name: str
     function: Callable[[tf.Tensor], dict[str, tf.Tensor]]
     spec: tf.TensorSpec
     example: Callable[[int], np.ndarray]
+    batch_sizes: tuple[int, ...] = (1, 3, 8)
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,8 @@ class Task(Protocol):
 
     def serving_batches(self, split: str, batch_size: int) -> Iterator[ServingBatch]: ...
 
-    def evaluate(self, results: Iterable[tuple[Any, Any]]) -> Evaluation:
-        """Scores batches of (labels, prediction)."""
+    def evaluate(self, results: Iterable[tuple[Any, Any]], split: str) -> Evaluation:
+        """Scores batches of (labels, prediction) of a split."""
 
     def headline(self, metrics: dict[str, float]) -> str:
         """The metrics that count, in a few words."""

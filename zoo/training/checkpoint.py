@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 import shutil
+import tempfile
 import zipfile
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,7 +23,9 @@ from zoo.training.distribute import from_chief, is_chief
 logger = logging.getLogger(__name__)
 
 KEEP = 2  # the newest, and the one before in case the newest turns out unreadable
+# What the chief tells the others in place of a step.
 _NONE = -1
+_UNREADABLE_ONLY = -2
 
 
 @dataclass
@@ -30,8 +33,8 @@ class Progress:
     """Where a run is, besides the numbers in its variables.
 
     `step` counts steps since the run began, those too in which mixed_float16 skips an update, `epoch` finished epochs
-    and `batch` the steps done in the next one; `history` has a row (name -> value) for each finished epoch, and `best`
-    is the highest value of the watched metric so far, None before the first.
+    and `batch` the steps done in the next one; `history` has a row (name -> value) for each finished epoch, `best` is
+    the highest value of the watched metric so far, None before the first, and `best_epoch` the epoch that had it.
     """
 
     step: int = 0
@@ -39,6 +42,7 @@ class Progress:
     batch: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
     best: float | None = None
+    best_epoch: int = 0
 
 
 class Checkpoints:
@@ -70,7 +74,7 @@ class Checkpoints:
         training_backend().synchronize(self.trainer)
         metrics = self.trainer.metrics_variables if progress.batch else []
         arrays = {"state": _values(self._state()), "metric": _values(metrics)}
-        content = {**asdict(progress), "architecture": self._fingerprint()}
+        content = {**asdict(progress), "architecture": self._fingerprint(), "backend": keras.backend.backend()}
         self.wait()
         if is_chief(self._strategy):
             self._writing = self._writer.submit(_write, self.folder / f"step_{progress.step:08d}", arrays, content)
@@ -91,17 +95,23 @@ class Checkpoints:
             self.wait()
 
     def restore(self) -> Progress:
-        """Sets the model and its optimizer to the newest readable checkpoint; without one, a run starts at epoch 0.
+        """Sets the model and its optimizer to the newest readable checkpoint; without any, a run starts at epoch 0.
+
+        Unreadable ones that are newer step aside, into folders `unreadable_*`.
 
         Raises:
-            UserError: the checkpoint is of another architecture, or a worker doesn't see it.
+            UserError: no checkpoint is readable, it is of another architecture, or a worker doesn't see it.
         """
-        if is_chief(self._strategy):
-            _remove_unfinished(self.folder)
-        found = self._newest() if is_chief(self._strategy) else None
-        step = from_chief(self._strategy, _NONE if found is None else _step(found[0]))
+        found, unreadable = self._newest() if is_chief(self._strategy) else (None, [])
+        step = from_chief(self._strategy, _step(found[0]) if found else _UNREADABLE_ONLY if unreadable else _NONE)
         if step == _NONE:
             return Progress()
+        if step == _UNREADABLE_ONLY:
+            raise UserError(
+                f"`resume` needs a checkpoint that can be read. Received: {self.folder}, where none can: "
+                f"{', '.join(path.name for path in unreadable) or 'see the chief'}. Nothing was changed. Restore one "
+                "of them from a copy, or start anew with another --output."
+            )
         path = self.folder / f"step_{step:08d}"
         try:
             _, content, arrays = found or (path, *_read(path))
@@ -114,6 +124,9 @@ class Checkpoints:
                 f"`resume` needs a checkpoint of the same architecture. Received: {path}, whose variables have other "
                 "names or shapes than those of the model. Resume with the model that wrote it, or start anew."
             )
+        _warn_of_other_backend(content.pop("backend", None))
+        for broken in unreadable:
+            broken.rename(Path(tempfile.mkdtemp(prefix="unreadable_", dir=self.folder), broken.name))
         _assign(self._state(), arrays["state"])
         self._metrics = arrays["metric"]
         return Progress(**content)
@@ -142,13 +155,17 @@ class Checkpoints:
         shapes = [tuple(variable.shape) for variable in self._state()]
         return hashlib.sha256(f"{names}{shapes}".encode()).hexdigest()
 
-    def _newest(self) -> tuple[Path, dict[str, Any], dict[str, list[np.ndarray]]] | None:
+    def _newest(self) -> tuple[tuple[Path, dict[str, Any], dict[str, list[np.ndarray]]] | None, list[Path]]:
+        """The newest that can be read, and those newer that can't; removes what a killed process left unfinished."""
+        _remove_unfinished(self.folder)
+        unreadable: list[Path] = []
         for path in newest_first(self.folder):
             try:
-                return path, *_read(path)
+                return (path, *_read(path)), unreadable
             except _UNREADABLE as error:
                 logger.warning("skipped the unreadable checkpoint %s (%s)", path, error)
-        return None
+                unreadable.append(path)
+        return None, unreadable
 
 
 def newest_first(folder: Path) -> list[Path]:
@@ -160,6 +177,15 @@ def _remove_unfinished(folder: Path) -> None:
     """What a process left that was killed while it wrote: folders of another name, see `atomic_path`."""
     for path in folder.glob(".*.step_*"):
         shutil.rmtree(path)
+
+
+def _warn_of_other_backend(name: str | None) -> None:
+    if name not in (None, keras.backend.backend()):  # older checkpoints don't tell
+        logger.warning(
+            "the run was on %s and goes on on %s: with the same weights, but other rounding and random numbers",
+            name,
+            keras.backend.backend(),
+        )
 
 
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile)

@@ -36,6 +36,7 @@ class Checkpointing(keras.callbacks.Callback):
         super().__init__()
         self.checkpoints = checkpoints
         self.progress = progress
+        self.preemption = preemption
         self.agreement = Agreement(checkpoints.trainer.distribute_strategy, preemption)
         self.steps_per_epoch = steps_per_epoch
         self.total_steps = total_steps
@@ -66,4 +67,4 @@ class Checkpointing(keras.callbacks.Callback):
         self.checkpoints.wait()
         # No worker ends before the checkpoint is written: the end of one ends the others.
         self.agreement.wait_for_all()
-        raise PreemptedError
+        raise KeyboardInterrupt if self.preemption.by_user else PreemptedError

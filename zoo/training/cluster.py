@@ -13,13 +13,21 @@ def workers_in_environment() -> list[str]:
     """The addresses in the environment variable TF_CONFIG, the chief's first.
 
     Raises:
-        UserError: it isn't what TensorFlow describes.
+        UserError: it isn't what TensorFlow describes, or doesn't say which of them this process is.
     """
     try:
-        cluster = json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {})
-        return [*cluster.get("chief", []), *cluster.get("worker", [])]
+        content = json.loads(os.environ.get("TF_CONFIG") or "{}")
+        cluster, task = content.get("cluster", {}), content.get("task", {})
+        workers = [*cluster.get("chief", []), *cluster.get("worker", [])]
+        placed = not workers or int(task.get("index", -1)) in range(len(cluster.get(task.get("type"), [])))
     except (ValueError, AttributeError, TypeError) as error:
         raise UserError(f"`TF_CONFIG` must be JSON as TensorFlow describes it ({error}). Unset or mend it.") from error
+    if not placed:
+        raise UserError(
+            '`TF_CONFIG` must tell each worker its place, as "task": {"type": "worker", "index": 0}. Received: '
+            f"task={task!r}, for a cluster of {len(workers)}. docs/clusters.md has an example."
+        )
+    return workers
 
 
 def names_several_workers() -> bool:

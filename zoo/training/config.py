@@ -27,16 +27,20 @@ class TrainConfig:
     model: str = "resnet50"
     norm: str = "gn"
     initial_weights: str | None = None
+    model_options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    freeze: int = 0
 
     dataset: str = "digits"
     data_dir: str | None = None
     image_size: int | None = None
     validation_fraction: float | None = None
+    augmentation: str | None = None
     on_corrupt: str = "refuse"
 
     batch_size: int = 32
     epochs: int = 10
     steps: int | None = None
+    patience: int | None = None
 
     optimizer: str = "sgd"
     learning_rate: float = 0.1
@@ -50,6 +54,7 @@ class TrainConfig:
     label_smoothing: float = 0.0
     clip_norm: float | None = None
     accumulate: int = 1
+    ema: float | None = None
 
     strategy: str = "auto"
     precision: str = "float32"
@@ -97,11 +102,13 @@ _CHOICES = {
 _LARGEST = sys.float_info.max
 _TINY = 1e-12
 _RANGES: dict[str, tuple[float, float, str]] = {
+    "freeze": (0, 5, "from 0 (nothing) to 5 (all stages)"),
     "image_size": (1, _LARGEST, "a positive number of pixels"),
     "validation_fraction": (0, 0.9, "a share of the training images between 0 and 0.9"),
     "batch_size": (1, _LARGEST, "a positive number of images"),
     "epochs": (1, _LARGEST, "a positive number of passes over the training data"),
     "steps": (1, _LARGEST, "a positive number of optimizer steps"),
+    "patience": (1, _LARGEST, "a positive number of epochs, or left out to train to the end"),
     "learning_rate": (_TINY, _LARGEST, "positive"),
     "learning_rate_batch": (1, _LARGEST, "a positive number of images, or left out for no scaling"),
     "momentum": (0, 1, "between 0 and 1"),
@@ -109,5 +116,6 @@ _RANGES: dict[str, tuple[float, float, str]] = {
     "label_smoothing": (0, 0.99, "between 0 and 0.99"),
     "clip_norm": (_TINY, _LARGEST, "positive, or left out for no clipping"),
     "seed": (0, 2**32 - 1, "between 0 and 2^32 - 1"),
+    "ema": (_TINY, 1 - _TINY, "between 0 and 1, or left out for no average"),
     "accumulate": (1, _LARGEST, "a positive number of batches a step"),
 }

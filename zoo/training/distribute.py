@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from zoo.errors import UserError
 from zoo.training.backend import leave_gpus_to_backend, training_backend
-from zoo.training.cluster import names_several_workers
+from zoo.training.cluster import names_several_workers, workers_in_environment
 from zoo.training.config import TrainConfig
 
 logger = logging.getLogger(__name__)
@@ -32,6 +32,13 @@ def make_strategy(name: str) -> Strategy:
     """
     backend = training_backend()
     leave_gpus_to_backend()
+    workers = len(workers_in_environment())
+    if name in ("one", "mirrored") and workers > 1:
+        raise UserError(
+            f"`strategy` {name} trains in one process, and TF_CONFIG names {workers} workers, each of which would "
+            f"train alone and write the same files. Received: strategy={name!r}. Start it without the launcher and "
+            "without TF_CONFIG, or choose multi_worker."
+        )
     if name == "auto":
         name = _best_strategy()
     strategy = backend.STRATEGIES[name]()
@@ -88,9 +95,11 @@ def check_replicas(config: TrainConfig, strategy: Strategy) -> None:
     replicas = strategy.num_replicas_in_sync
     if config.batch_size % replicas:
         nearest = config.batch_size // replicas * replicas or replicas
+        divisors = [str(number) for number in range(1, replicas) if config.batch_size % number == 0]
         raise UserError(
             f"`batch_size` is of all replicas together and must be a multiple of their number, {replicas}. "
-            f"Received: batch_size={config.batch_size}. Choose {nearest}."
+            f"Received: batch_size={config.batch_size}. Choose {nearest}; or {' or '.join(divisors)} replicas, as for "
+            "a run that is resumed, whose batch size is settled."
         )
     training_backend().refuse(config, strategy)
 

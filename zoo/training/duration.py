@@ -20,4 +20,21 @@ def in_steps(duration: str, steps_per_epoch: float, *, argument: str = "duration
             f"Received: {argument}={duration!r}."
         )
     number, unit = float(match[1]), match[2] or "epochs"
+    if unit.startswith("step") and number % 1:
+        raise UserError(f"`{argument}` in steps must be a whole number of them. Received: {argument}={duration!r}.")
     return round(number if unit.startswith("step") else number * steps_per_epoch)
+
+
+def interval_in_steps(duration: str, steps_per_epoch: float, *, argument: str = "duration") -> int:
+    """As `in_steps`, for what happens again and again: at least one step, and not every 0 epochs or steps.
+
+    >>> interval_in_steps("0.001", 100), interval_in_steps("0.5", 100)
+    (1, 50)
+    """
+    steps = in_steps(duration, steps_per_epoch, argument=argument)
+    if not float(_DURATION.fullmatch(duration.strip())[1]):
+        raise UserError(
+            f"`{argument}` must be longer than 0, as 0.5 (epochs) or 500steps. Received: {argument}={duration!r}. "
+            "Leave it out for its default."
+        )
+    return max(steps, 1)

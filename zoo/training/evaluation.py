@@ -29,7 +29,7 @@ def evaluate_model(model: keras.Model, task: Task, split: str, *, batch_size: in
         for inputs, labels in tqdm(task.evaluation_batches(split, batch_size), desc=split, unit="batches"):
             yield _arrays(labels), task.prediction(_arrays(predict(_arrays(inputs))))
 
-    return task.evaluate(results())
+    return task.evaluate(results(), split)
 
 
 def evaluate_signatures(signatures: dict[str, Serve], task: Task, split: str, *, batch_size: int) -> Evaluation:
@@ -40,7 +40,7 @@ def evaluate_signatures(signatures: dict[str, Serve], task: Task, split: str, *,
         for batch in tqdm(task.serving_batches(split, batch_size), desc=split, unit="batches", total=total):
             yield batch.labels, task.served_prediction(_arrays(signatures[batch.signature](**batch.inputs)))
 
-    return task.evaluate(results())
+    return task.evaluate(results(), split)
 
 
 def save_evaluation(evaluation: Evaluation, folder: Path) -> None:
@@ -53,7 +53,7 @@ def save_evaluation(evaluation: Evaluation, folder: Path) -> None:
         with atomic_path(folder / f"{name}.png") as temporary:
             picture.savefig(temporary, dpi=120, bbox_inches="tight")
     for name, content in evaluation.files.items():
-        write_json(folder / f"{name}.json", content)
+        write_json(folder / f"{name}.json", content, indent=None)
 
 
 def _arrays(tensors: Any) -> Any:

@@ -24,7 +24,8 @@ from zoo.training.distribute import (
     make_strategy,
     worker_share,
 )
-from zoo.training.duration import in_steps
+from zoo.training.duration import interval_in_steps
+from zoo.training.early_stopping import EarlyStopping, has_stopped_early
 from zoo.training.nan_guard import NanGuard
 from zoo.training.optimizer import make_optimizer
 from zoo.training.preemption import Preemption
@@ -34,6 +35,7 @@ from zoo.training.run_folder import RunFolder
 from zoo.training.schedule import learning_rate_schedule
 from zoo.training.score_validation import ScoreValidation
 from zoo.training.trainer import Trainer
+from zoo.training.weight_average import ValidateAverage
 
 logger = logging.getLogger(__name__)
 
@@ -85,6 +87,11 @@ def prepare(config: TrainConfig, task: Task) -> Training:
             f"`batch_size` times `accumulate` must be at most the {task.examples('train')} training examples. "
             f"Received: batch_size={config.batch_size}, accumulate={config.accumulate}. Choose a smaller one."
         )
+    if config.patience is not None and not task.examples("validation"):
+        raise UserError(
+            f"`patience` needs a validation split. Received: patience={config.patience} for data without one. Set "
+            "--validation-fraction, or leave --patience out."
+        )
     steps_per_epoch = task.examples("train") // step_images
     total_steps = config.steps or config.epochs * steps_per_epoch
     schedule = learning_rate_schedule(config, steps_per_epoch=steps_per_epoch, total_steps=total_steps)
@@ -116,7 +123,7 @@ def fit(training: Training, folder: RunFolder, *, checkpoint_every: str = "1epoc
         UserError: a checkpoint of another architecture, or a loss that is no longer finite.
         PreemptedError: a SIGTERM came; the newest checkpoint is that of the last step.
     """
-    every = max(in_steps(checkpoint_every, training.steps_per_epoch, argument="checkpoint_every"), 1)
+    every = interval_in_steps(checkpoint_every, training.steps_per_epoch, argument="checkpoint_every")
     trainer = training.trainer
     with contextlib.ExitStack() as stack:
         checkpoints = stack.enter_context(contextlib.closing(Checkpoints(folder.checkpoints, trainer)))
@@ -124,6 +131,8 @@ def fit(training: Training, folder: RunFolder, *, checkpoint_every: str = "1epoc
             progress = checkpoints.restore()
         if progress.step:
             logger.info("goes on after step %d", progress.step)
+        if is_complete(training, progress):
+            logger.info("the training was complete already; what follows it is done again")
         preemption = stack.enter_context(Preemption())
         callbacks = _callbacks(training, folder, checkpoints, progress)
         bar = next(callback for callback in callbacks if isinstance(callback, ProgressBar))
@@ -148,10 +157,15 @@ def fit(training: Training, folder: RunFolder, *, checkpoint_every: str = "1epoc
         )
 
 
+def is_complete(training: Training, progress: Progress) -> bool:
+    """Whether all steps are done, or the run stopped early."""
+    return progress.step >= training.total_steps or has_stopped_early(progress, training.config.patience)
+
+
 def _fit_epochs(
     training: Training, progress: Progress, callbacks: list[keras.callbacks.Callback], *, last_epoch: int
 ) -> None:
-    if progress.epoch >= last_epoch or progress.step >= training.total_steps:
+    if progress.epoch >= last_epoch or is_complete(training, progress):
         return
     training.trainer.fit(
         _training_data(training, progress),
@@ -192,7 +206,7 @@ def _callbacks(
 ) -> list[keras.callbacks.Callback]:
     """All but the one that ends the run early, which comes last."""
     chief = is_chief(training.trainer.distribute_strategy)
-    task, held_out = training.task, training.task.examples("validation")
+    task, held_out, patience = training.task, training.task.examples("validation"), training.config.patience
     scores = [ScoreValidation(task, training.model, batch_size=training.config.batch_size)]
     return [
         *(scores if held_out and task.scored_whole else []),
@@ -200,7 +214,9 @@ def _callbacks(
         NanGuard(folder.checkpoints),
         StopAfter(training.total_steps - progress.step),
         *([keras.callbacks.TensorBoard(str(folder.logs), write_graph=False)] if chief else []),
+        *([ValidateAverage()] if training.config.ema else []),
         Recorder(folder, checkpoints, progress, training.model, watch=task.watch, held_out=bool(held_out)),
+        *([EarlyStopping(progress, patience=patience, watch=task.watch)] if patience else []),
     ]
 
 

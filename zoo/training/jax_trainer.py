@@ -46,7 +46,7 @@ class JaxTrainer(Trainer):
                 trainable, fixed, metrics, x, y, weight, training=True, optimizer_variables=optimizer
             )
             total = [mean + gradient / self.accumulate for mean, gradient in zip(total, gradients, strict=True)]
-            logs, metrics = self._update_metrics(metrics, loss, len(x), x, y, outputs, weight)
+            logs, metrics = self._update_metrics(metrics, loss, _examples(x), x, y, outputs, weight)
             return (total, fixed, metrics), logs
 
         nothing = [jnp.zeros_like(variable) for variable in trainable]
@@ -66,7 +66,7 @@ class JaxTrainer(Trainer):
         )
         counted = weight.sum()
         # Keras divides the weighted sum by the number of all images.
-        logs, metrics = self._update_metrics(metrics, loss * len(x) / counted, counted, x, y, outputs, weight)
+        logs, metrics = self._update_metrics(metrics, loss * _examples(x) / counted, counted, x, y, outputs, weight)
         return logs, (trainable, fixed, metrics)
 
     def _parts(self, data: Any) -> Any:
@@ -93,6 +93,11 @@ class JaxTrainer(Trainer):
             self._loss_tracker.update_state(loss, sample_weight=examples)
             logs = self.compute_metrics(x, y, outputs, sample_weight=weight)
         return logs, [scope.get_current_value(variable) for variable in self.metrics_variables]
+
+
+def _examples(x: Any) -> int:
+    """How many a batch has, an array or a structure of arrays."""
+    return len(jax.tree.leaves(x)[0])
 
 
 def _fill_up(x: tf.Tensor, y: tf.Tensor, multiple: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:

@@ -10,6 +10,7 @@ killed it. 75 (EX_TEMPFAIL) means: preempted, a checkpoint is written, run me ag
 import argparse
 import logging
 import os
+import shlex
 import signal
 import sys
 import time
@@ -17,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from zoo.errors import UserError
-from zoo.training.launch_workers import POLL_SECONDS, ReceivedSignals, Worker, started, wait
+from zoo.training.launch_workers import LAUNCHER, POLL_SECONDS, ReceivedSignals, Worker, started, wait
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +32,10 @@ SHORT_GRACE_SECONDS = 5.0
 def main(argv: Sequence[str] | None = None) -> int:
     """Parses the command line and runs the workers; returns the exit status."""
     logging.basicConfig(level=logging.INFO, format="launch: %(message)s", stream=sys.stderr)
-    arguments = _parser().parse_args(argv)
+    given = list(sys.argv[1:] if argv is None else argv)
+    arguments = _parser().parse_args(given)
+    own = given[: len(given) - len(arguments.arguments) - 1]
+    os.environ[LAUNCHER] = shlex.join(["python", "-m", "zoo.training.launch", *own])
     try:
         _check(arguments)
         return launch(
@@ -140,11 +144,17 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m zoo.training.launch",
         description="Starts the workers of a multi-worker training on this machine.",
-        epilog="docs/clusters.md tells how to train on several machines.",
+        epilog="These options come before the script: what follows it is passed on to it. "
+        "docs/clusters.md tells how to train on several machines.",
         allow_abbrev=False,
     )
     parser.add_argument("--workers", type=int, required=True, help="number of processes")
-    parser.add_argument("--max-restarts", type=int, default=0, help="starts of all workers after one failed")
+    parser.add_argument(
+        "--max-restarts",
+        type=int,
+        default=0,
+        help="starts of all workers after one failed or was preempted (default: 0)",
+    )
     parser.add_argument("--logs", type=Path, default=Path("runs/logs"), help="folder (default: %(default)s)")
     parser.add_argument("--grace", type=float, default=60.0, help="seconds for a last checkpoint (default: 60)")
     parser.add_argument("script", help="the Python program that all workers run, as train.py")

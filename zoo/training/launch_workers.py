@@ -18,6 +18,9 @@ from typing import IO
 
 logger = logging.getLogger(__name__)
 
+LAUNCHER = "KERAS_GN_LAUNCHER"
+"""The environment variable that tells workers by which command line, up to their script, they were started."""
+
 POLL_SECONDS = 0.05
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 

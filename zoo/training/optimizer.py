@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from zoo.training.config import TrainConfig
 from zoo.training.loss_scale import ReplicaLossScale
+from zoo.training.weight_average import WeightAverage
 
 NORM_VARIABLES = ("gamma", "beta")
 _KERAS = keras.optimizers.Optimizer
@@ -38,7 +39,7 @@ class ReplicaClipping:
         return tf.distribute.get_strategy().num_replicas_in_sync > 1 and bool(self.global_clipnorm)
 
 
-class CoupledSGD(ReplicaClipping, keras.optimizers.SGD):
+class CoupledSGD(WeightAverage, ReplicaClipping, keras.optimizers.SGD):
     """SGD with momentum whose weight decay is part of the gradient, as in the papers, torch and Caffe2:
 
         g' = g + l2 * w ;  m = momentum * m - learning_rate * g' ;  w = w + m
@@ -60,7 +61,7 @@ class CoupledSGD(ReplicaClipping, keras.optimizers.SGD):
         return {**super().get_config(), "l2": self.l2}
 
 
-class ClippedAdamW(ReplicaClipping, keras.optimizers.AdamW):
+class ClippedAdamW(WeightAverage, ReplicaClipping, keras.optimizers.AdamW):
     """Keras' AdamW: weight decay beside the step, times the learning rate (1711.05101)."""
 
 
@@ -71,6 +72,8 @@ def make_optimizer(
     common = {
         "learning_rate": schedule,
         "global_clipnorm": config.clip_norm,
+        "use_ema": config.ema is not None,
+        "ema_momentum": config.ema or 0.0,
     }
     if config.optimizer == "sgd":
         optimizer = CoupledSGD(l2=config.weight_decay, momentum=config.momentum, **common)

@@ -1,10 +1,15 @@
 """One bar for the whole run: images done, time left, images a second, and a line for each epoch."""
 
+import logging
 import sys
 import time
 
 import keras
 from tqdm import tqdm
+
+logger = logging.getLogger(__name__)
+
+_SHOWN = ("loss", "accuracy", "_AP", "_AP50")
 
 
 class ProgressBar(keras.callbacks.Callback):
@@ -14,7 +19,7 @@ class ProgressBar(keras.callbacks.Callback):
         total_steps: optimizer steps of the whole run.
         step_images: images a step.
         done_steps: steps that an earlier, interrupted part of the run has made.
-        shown: False where another worker shows it.
+        shown: False where another worker shows it, and this one only logs a line for each epoch.
     """
 
     def __init__(self, total_steps: int, *, step_images: int, done_steps: int = 0, shown: bool = True) -> None:
@@ -48,16 +53,20 @@ class ProgressBar(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         if self._bar is None:
             return
-        shown = {name: f"{value:.3f}" for name, value in (logs or {}).items() if name.endswith(("loss", "accuracy"))}
+        shown = {name: f"{value:.3f}" for name, value in (logs or {}).items() if name.endswith(_SHOWN)}
         self._bar.set_postfix(shown, refresh=False)
         self._bar.update(self.step_images)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        if self._bar is None:
-            return
         seconds = time.perf_counter() - self._epoch_start
-        values = "  ".join(f"{name} {value:.4g}" for name, value in (logs or {}).items())
-        self._bar.write(f"epoch {epoch + 1:3d}  {seconds:6.1f} s  {values}", file=sys.stderr)
+        # History has the rest, such as COCO's twelve numbers.
+        shown = {name: value for name, value in (logs or {}).items() if name.endswith(_SHOWN)}
+        values = "  ".join(f"{name} {value:.4g}" for name, value in shown.items())
+        line = f"epoch {epoch + 1:3d}  {seconds:6.1f} s  {values}"
+        if self._bar is None:
+            logger.info(line)
+        else:
+            self._bar.write(line, file=sys.stderr)
 
     def close(self) -> None:
         """Ends the bar, also after an exception, so that messages start on a line of their own."""

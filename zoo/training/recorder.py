@@ -8,13 +8,15 @@ from zoo.training.checkpoint import Checkpoints, Progress
 from zoo.training.curves import draw_curves
 from zoo.training.distribute import is_chief
 from zoo.training.run_folder import RunFolder
+from zoo.training.weight_average import averaged_weights
 
 
 class Recorder(keras.callbacks.Callback):
     """Writes history.csv, curves.png, best.keras and a checkpoint at the end of every epoch.
 
-    The checkpoint comes last: a run that dies before it repeats the epoch and writes the same files again. Of several
-    workers, each keeps count and the chief writes.
+    The checkpoint comes last: a run that dies before it goes on from the one before, and writes the same files again.
+    The other way round, its best model could be missing for good. Of several workers, each keeps count and the chief
+    writes.
 
     Args:
         folder: where to write.
@@ -49,8 +51,9 @@ class Recorder(keras.callbacks.Callback):
         self.progress.history.append(row)
         self.progress.epoch, self.progress.batch = epoch + 1, 0
         best = self._is_best(logs)
-        if is_chief(self.model.distribute_strategy):
-            self._write(best=best)
+        with averaged_weights(self.model):
+            if is_chief(self.model.distribute_strategy):
+                self._write(best=best)
         self.checkpoints.save(self.progress)
 
     def _write(self, *, best: bool) -> None:
@@ -68,5 +71,5 @@ class Recorder(keras.callbacks.Callback):
         value = logs[f"val_{self.watch}"]
         if self.progress.best is not None and not value > self.progress.best:
             return False
-        self.progress.best = value
+        self.progress.best, self.progress.best_epoch = value, self.progress.epoch
         return True

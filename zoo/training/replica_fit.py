@@ -1,13 +1,18 @@
 """What Keras' `fit` and `evaluate` lack to work on several replicas and workers; each step aside when Keras has it."""
 
+import importlib
 import inspect
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import keras
 import tensorflow as tf
-from keras.src.backend.tensorflow import trainer as keras_trainer
+
+logger = logging.getLogger(__name__)
+
+_KERAS_TRAINER = "keras.src.backend.tensorflow.trainer"  # not promised to anybody
 
 
 class ReplicaFit:
@@ -34,9 +39,11 @@ class ReplicaFit:
 def mended_metrics(strategy: tf.distribute.Strategy) -> Iterator[None]:
     """While in it, Keras takes the metrics of several workers as they are: the same on all of them already.
 
-    Keras averages them over their first axis, and a scalar has none (keras issue 20585).
+    Keras averages them over their first axis, and a scalar has none (keras issue 20585). Where a Keras does it in a
+    place that isn't known here, this is told, and left to Keras.
     """
-    reduce_per_replica = getattr(keras_trainer, "reduce_per_replica", None)
+    several = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+    reduce_per_replica = _what_reduces_metrics() if several else None
     if reduce_per_replica is None or not _fails_for_scalars(reduce_per_replica, strategy):
         yield
         return
@@ -44,6 +51,7 @@ def mended_metrics(strategy: tf.distribute.Strategy) -> Iterator[None]:
     def reduce_or_take_first(values: Any, strategy: tf.distribute.Strategy, reduction: str) -> Any:
         return reduce_per_replica(values, strategy, "first" if reduction == "auto" else reduction)
 
+    keras_trainer = importlib.import_module(_KERAS_TRAINER)
     keras_trainer.reduce_per_replica = reduce_or_take_first
     try:
         yield
@@ -51,11 +59,22 @@ def mended_metrics(strategy: tf.distribute.Strategy) -> Iterator[None]:
         keras_trainer.reduce_per_replica = reduce_per_replica
 
 
-def _fails_for_scalars(reduce_per_replica: Any, strategy: tf.distribute.Strategy) -> bool:
-    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
-        return False
-    if list(inspect.signature(reduce_per_replica).parameters) != ["values", "strategy", "reduction"]:
-        return False
+def _what_reduces_metrics() -> Callable[..., Any] | None:
+    try:
+        function = importlib.import_module(_KERAS_TRAINER).reduce_per_replica
+        if list(inspect.signature(function).parameters) == ["values", "strategy", "reduction"]:
+            return function
+    except (ImportError, AttributeError):
+        pass
+    logger.warning(
+        "keras %s takes the metrics of several workers together in a way that isn't known here; if it fails there, "
+        "use keras 3.12 to 3.15",
+        keras.version(),
+    )
+    return None
+
+
+def _fails_for_scalars(reduce_per_replica: Callable[..., Any], strategy: tf.distribute.Strategy) -> bool:
     try:
         reduce_per_replica(tf.constant(0.0), strategy, "auto")
     except (ValueError, tf.errors.InvalidArgumentError):

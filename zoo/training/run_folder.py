@@ -11,6 +11,7 @@ from typing import Any
 import keras
 
 import keras_gn  # noqa: F401  its layers, to load models with them
+import zoo.models.build  # noqa: F401  and its models
 from zoo.errors import UserError
 from zoo.files import write_json
 from zoo.training.config import TrainConfig
@@ -89,6 +90,20 @@ def default_path(config: TrainConfig, *, resume: bool, root: Path = Path("runs")
     return root / (name if number == 1 else f"{name}-{number}")
 
 
+def refuse_no_run(path: Path) -> None:
+    """Refuses to resume a run that isn't there.
+
+    Raises:
+        UserError: the folder is missing, or no run.
+    """
+    if not RunFolder(path).config_file.exists():
+        raise UserError(
+            f"`resume` needs the folder of a run, with a config.json, as `output`. Received: output={str(path)!r}, "
+            f"which {'has none' if path.exists() else 'does not exist'}. Give the folder that train.py printed, or "
+            "leave out --resume to start a new run."
+        )
+
+
 def refuse_conflict(path: Path, config: TrainConfig, *, resume: bool) -> None:
     """Refuses, before any work is done, a folder that a run can't start or go on in.
 
@@ -97,11 +112,14 @@ def refuse_conflict(path: Path, config: TrainConfig, *, resume: bool) -> None:
             it has another configuration.
     """
     if resume:
+        refuse_no_run(path)
         _refuse_other_config(RunFolder(path).read_config(), config)
     elif path.exists() and not _nothing_to_lose(path):
+        is_run = RunFolder(path).config_file.exists()
         raise UserError(
-            f"`output` must be a new or empty folder. Received: output={str(path)!r}, which exists. "
-            "Add --resume to continue that run, or choose another folder."
+            f"`output` must be a new or empty folder. Received: output={str(path)!r}, which exists"
+            + (". Add --resume to continue that run, or choose" if is_run else " and is no run. Choose")
+            + " another folder."
         )
 
 

@@ -4,6 +4,7 @@ import keras
 
 from zoo.tasks import Task
 from zoo.training.evaluation import evaluate_model
+from zoo.training.weight_average import averaged_weights
 
 
 class ScoreValidation(keras.callbacks.Callback):
@@ -24,5 +25,6 @@ class ScoreValidation(keras.callbacks.Callback):
         self.batch_size = batch_size
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        scores = evaluate_model(self.network, self.task, "validation", batch_size=self.batch_size).metrics
+        with averaged_weights(self.model):
+            scores = evaluate_model(self.network, self.task, "validation", batch_size=self.batch_size).metrics
         logs.update({f"val_{name}": value for name, value in scores.items()})

@@ -68,6 +68,7 @@ def _first_of_replicas(model: keras.Model) -> Callable[[], Any]:
     return tf.function(lambda: strategy.run(take_first))
 
 
+@functools.cache
 def predictor(model: keras.Model) -> Callable[[Any], Any]:
     """Once, by this process: Keras' own prediction runs on every replica, and returns all of their outputs."""
     return tf.function(lambda inputs: model(inputs, training=False), reduce_retracing=True)
@@ -98,7 +99,8 @@ def _multi_worker() -> tf.distribute.Strategy:
     else:
         raise UserError(
             "`strategy` multi_worker needs workers in the environment variable TF_CONFIG, or a Slurm step. Start it by "
-            "`python -m zoo.training.launch --workers 2 train.py ...` on one machine; docs/clusters.md shows more."
+            "`python -m zoo.training.launch --workers 2 train.py ...` on one machine; docs/clusters.md shows more. A "
+            "run that several workers began also goes on on one device: add --strategy one, or mirrored."
         )
     try:
         return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
