@@ -5,10 +5,11 @@
 
 Trains SimpleNet on the digits by train.py with a checkpoint every five steps. The faults: `kill` (SIGKILL of the
 process, which is started again with --resume=if-begun), `terminate` (SIGTERM: it must end by itself, with a checkpoint
-of its last step and status 75 if the training had begun), and `worker` (SIGKILL of one of two workers, both of which
-the launcher starts again). Each trial strikes once, at a moment drawn from the whole run, start-up included. Prints a
-table of the trials, and exits with 1 if a run on one device doesn't end bit for bit like an undisturbed one, a run on
-two workers not within 1e-4, or if a checkpoint was unreadable. About half a minute a trial on two cores.
+of its last step and status 75 if the training had begun), `worker` (SIGKILL of one of two workers, both of which
+the launcher starts again), and `launcher` (SIGTERM to the launcher of two workers, which passes it on). Each trial
+strikes once, at a moment drawn from the whole run, start-up included. Prints a table of the trials, and exits with 1 if
+a run on one device doesn't end bit for bit like an undisturbed one, a run on two workers not within 1e-4, or if a
+checkpoint was unreadable. About half a minute a trial on two cores.
 """
 
 import argparse
@@ -62,10 +63,13 @@ class Trial:
     @property
     def ended_as_documented(self) -> bool:
         """SIGTERM ends a training with status 75, and at once what comes before and after it; 0: it had ended."""
-        if self.fault != "terminate":
+        if self.fault in ("kill", "worker"):
             return self.status in (-signal.SIGKILL, 0)
         outside = self.step is None or self.finished
-        return self.status in (os.EX_TEMPFAIL, 0) or (outside and self.status == -signal.SIGTERM)
+        # The launcher's status for a worker that a signal ended is as a shell's.
+        return self.status in (os.EX_TEMPFAIL, 0) or (
+            outside and self.status in (-signal.SIGTERM, 128 + signal.SIGTERM)
+        )
 
 
 def start(arrangement: str, folder: Path, log: Path) -> subprocess.Popen[bytes]:
@@ -91,15 +95,15 @@ def run_to_end(arrangement: str, folder: Path, log: Path) -> float:
     return time.perf_counter() - began
 
 
-def strike_process(number: signal.Signals) -> Callable[[Path, Path, float], int]:
-    """A fault of a run on one device: a signal, and a second start."""
+def strike_process(number: signal.Signals, arrangement: str = "one") -> Callable[[Path, Path, float], int]:
+    """A signal to the process, or to the launcher, and a second start."""
 
     def strike(folder: Path, log: Path, moment: float) -> int:
-        process = start("one", folder, log)
+        process = start(arrangement, folder, log)
         time.sleep(moment)
         process.send_signal(number)
         status = process.wait()
-        run_to_end("one", folder, log)
+        run_to_end(arrangement, folder, log)
         return status
 
     return strike
@@ -122,6 +126,7 @@ FAULTS: dict[str, tuple[str, Callable[[Path, Path, float], int]]] = {
     "kill": ("one", strike_process(signal.SIGKILL)),
     "terminate": ("one", strike_process(signal.SIGTERM)),
     "worker": ("workers_2", strike_worker),
+    "launcher": ("workers_2", strike_process(signal.SIGTERM, "workers_2")),
 }
 
 

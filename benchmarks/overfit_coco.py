@@ -26,12 +26,13 @@ from zoo.tasks import Detection, Evaluation
 from zoo.training.config import TrainConfig
 from zoo.training.evaluation import evaluate_model, save_evaluation
 from zoo.training.fit import fit, prepare
+from zoo.training.native_kernel import prepare_native_kernel
 from zoo.training.run_folder import RunFolder, start
 
 BOX_AP50, MASK_AP50, MINUTES, LOSS_SHARE = 0.90, 0.80, 30, 0.25
 # Fewer channels and regions than the papers': the images are few, and two CPU cores slow.
 MODEL = {
-    "channels": 128,
+    "channels": 64,
     "units": 256,
     "region_sample": 64,
     "rpn_sample": 128,
@@ -45,8 +46,8 @@ CONFIG = TrainConfig(
     image_size=320,
     augmentation="none",
     model_options=MODEL,
-    batch_size=4,
-    epochs=200,
+    batch_size=2,
+    epochs=240,
     optimizer="adamw",
     learning_rate=1e-3,
     learning_rate_batch=None,
@@ -110,6 +111,7 @@ def main() -> int:
     arguments = parse_arguments()
     began = time.perf_counter()
     config = QUICK if arguments.quick else dataclasses.replace(CONFIG, epochs=arguments.epochs)
+    prepare_native_kernel()
     try:
         dataset = few_images(arguments.folder, 2 if arguments.quick else arguments.images)
         evaluation, history = learn(config, dataset, arguments.output)

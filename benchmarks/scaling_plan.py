@@ -16,7 +16,6 @@ from tables import aligned
 
 import zoo
 
-GPUS = (8, 64, 512)
 SYNC_BN_FORWARD = 3
 SYNC_BN_BACKWARD = 2
 BYTES = 4  # of a float32
@@ -28,7 +27,7 @@ class ModelCount:
 
     Args:
         name: of the model.
-        parameters: trainable ones, with the norm gn.
+        parameters: trainable ones, with the norm gn or bn.
         layers: its norm layers.
         channels: of all norm layers together.
     """
@@ -37,6 +36,11 @@ class ModelCount:
     parameters: int
     layers: int
     channels: int
+
+    @property
+    def checkpoint_bytes(self) -> int:
+        """With SGD and momentum: the weights and one value more for each of them."""
+        return 2 * BYTES * self.parameters
 
     @property
     def sync_bn_collectives(self) -> int:
@@ -55,20 +59,28 @@ class Assumptions:
         step_seconds: of a GPU, without communication.
         share: of the step that the all-reduce may take.
         latency_seconds: of a message between two GPUs.
+        gpus: how many; a column each.
+        images: of a step on one GPU.
     """
 
     step_seconds: float
     share: float
     latency_seconds: float
+    gpus: tuple[int, ...] = (8, 64, 512)
+    images: int = 32
 
 
 def count_model(name: str) -> ModelCount:
-    """Builds the model with gn and with sync_bn, and counts: for 1,000 classes at 224 pixels, simplenets 10 at 32."""
+    """Builds the model with sync_bn, without values, and counts: for 1,000 classes at 224 pixels, simplenets 10 at 32.
+
+    With gn it has as many trainable parameters: both norms have a gamma and a beta for each channel.
+    """
     small = name.startswith("simplenet")
     form = {"num_classes": 10 if small else 1000, "input_shape": (32, 32, 3) if small else (224, 224, 3)}
-    parameters = sum(math.prod(variable.shape) for variable in zoo.build(name, "gn", **form).trainable_variables)
-    layers = zoo.build(name, "sync_bn", **form).layers
-    norms = [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
+    with keras.StatelessScope(initialize_variables=False):  # random values would take most of the time
+        model = zoo.build(name, "sync_bn", **form)
+    parameters = sum(math.prod(variable.shape) for variable in model.trainable_variables)
+    norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
     return ModelCount(name, parameters, len(norms), sum(norm.gamma.shape[0] for norm in norms))
 
 
@@ -93,21 +105,29 @@ def sync_bn_seconds(model: ModelCount, gpus: int, assumed: Assumptions) -> float
 
 def plan_table(models: Sequence[ModelCount], assumed: Assumptions) -> str:
     """The gradients' sum, and what sync_bn adds."""
-    gradients = [["model", "parameters", *(f"MB, {n} GPUs" for n in GPUS), *(f"GB/s, {n} GPUs" for n in GPUS)]]
-    extra = [["model", "layers", "sync_bn, sums", "sync_bn, MB", "gn", *(f"sync_bn, ms, {n} GPUs" for n in GPUS)]]
+    gpus = assumed.gpus
+    columns = [*(f"MB, {n} GPUs" for n in gpus), *(f"GB/s, {n} GPUs" for n in gpus)]
+    gradients = [["model", "parameters", *columns, "checkpoint, MB"]]
+    extra = [["model", "layers", "sync_bn, sums", "sync_bn, MB", "gn", *(f"sync_bn, ms, {n} GPUs" for n in gpus)]]
     for model in models:
-        sent = [f"{ring_bytes(model.parameters, n) / 1e6:.1f}" for n in GPUS]
-        needed = [f"{bandwidth(model, n, assumed) / 1e9:.2f}" for n in GPUS]
-        gradients.append([model.name, f"{model.parameters:,}", *sent, *needed])
-        late = [f"{1e3 * sync_bn_seconds(model, n, assumed):.1f}" for n in GPUS]
-        values = f"{ring_bytes(model.sync_bn_values, GPUS[-1]) / 1e6:.2f}"
+        sent = [f"{ring_bytes(model.parameters, n) / 1e6:.1f}" for n in gpus]
+        needed = [f"{bandwidth(model, n, assumed) / 1e9:.2f}" for n in gpus]
+        stored = f"{model.checkpoint_bytes / 1e6:.0f}"
+        gradients.append([model.name, f"{model.parameters:,}", *sent, *needed, stored])
+        late = [f"{1e3 * sync_bn_seconds(model, n, assumed):.1f}" for n in gpus]
+        values = f"{ring_bytes(model.sync_bn_values, gpus[-1]) / 1e6:.2f}"
         extra.append([model.name, str(model.layers), str(model.sync_bn_collectives), values, "0", *late])
     first = (
         "\nSum of the gradients, any norm: bytes that a GPU sends in a step, and the bandwidth with which this takes "
-        f"{assumed.share:.0%} of a step of {1e3 * assumed.step_seconds:g} ms (assumed)"
+        f"{assumed.share:.0%} of a step of {1e3 * assumed.step_seconds:g} ms (assumed; 1 GB/s is 8 Gbit/s); and the "
+        "size of a checkpoint, with SGD and momentum"
     )
     second = (
-        f"\nWhat the norm adds: collective operations a step, bytes at {GPUS[-1]} GPUs, and the least time at a "
+        f"\nWhat the norm adds: collective operations a step, bytes at {gpus[-1]} GPUs, and the least time at a "
         f"latency of {1e6 * assumed.latency_seconds:g} us (assumed)"
     )
-    return "\n".join([first, *aligned(gradients), second, *aligned(extra)]) + "\n"
+    images = assumed.images / assumed.step_seconds
+    third = f"\nInput, of any model, at {assumed.images} images a GPU and step (assumed): " + ", ".join(
+        f"{n * images:,.0f} images/s on {n} GPUs" for n in gpus
+    )
+    return "\n".join([first, *aligned(gradients), second, *aligned(extra), third]) + "\n"

@@ -10,7 +10,7 @@ from tables import aligned
 
 def step_table(measured: Sequence[Measured]) -> str:
     """Steps of one worker and of two, and what of the latter is communication."""
-    header = ["case", "batch", "one", "one, x2", "two", "x one", "x one, x2", "without sum", "share", "sum alone"]
+    header = ["case", "batch", "one", "one, x2", "two", "x one", "x one, x2", "without sum", "part of sum", "sum alone"]
     rows = [header]
     for each in measured:
         rows.append(
@@ -21,7 +21,7 @@ def step_table(measured: Sequence[Measured]) -> str:
                 f"{each.two.median / each.one.median:.2f}",
                 f"{each.two.median / each.one_with_all.median:.2f}",
                 each.without.in_milliseconds(),
-                f"{all_reduce_share(each):.0%}",
+                f"{all_reduce_part(each):.0%}",
                 each.all_reduce.in_milliseconds(),
             ]
         )
@@ -49,12 +49,12 @@ def extras_table(measured: Sequence[Measured]) -> str:
         )
     title = (
         "\nA checkpoint: what holds the training up, and what its thread writes beside it; the workers' question "
-        "whether to end, and its share of a training of two workers"
+        "whether to end, and its part of a training of two workers"
     )
     return "\n".join([title, *aligned(rows)]) + "\n"
 
 
-def all_reduce_share(measured: Measured) -> float:
+def all_reduce_part(measured: Measured) -> float:
     """Of two workers' step: what it takes longer than without the sum, waiting for the other worker included."""
     return 1 - measured.without.median / measured.two.median
 
@@ -68,9 +68,9 @@ def step_checks(measured: Measured) -> list[Check]:
     return [
         Check(f"{label}: two workers' step by one's, same batch a worker", weak, "at most", 1.5),
         Check(f"{label}: two workers' step by one's, same batch in all", strong, "at most", 0.8),
-        Check(f"{label}: share of the sum of the gradients", all_reduce_share(measured), "at most", 0.35),
+        Check(f"{label}: the sum of the gradients, of a step", all_reduce_part(measured), "at most", 0.35),
         Check(f"{label}: a checkpoint holds up, in steps", save, "at most", 0.5),
-        Check(f"{label}: share of the agreement about SIGTERM", measured.agreement.median, "at most", 0.02),
+        Check(f"{label}: the agreement about SIGTERM, of a training", measured.agreement.median, "at most", 0.02),
     ]
 
 

@@ -50,19 +50,22 @@ class Worker:
 
 
 @contextmanager
-def start_worker(script: str | Path, *arguments: str, backend: str = "tensorflow") -> Iterator[Worker]:
+def start_worker(
+    script: str | Path, *arguments: str, backend: str = "tensorflow", python: str | Path = sys.executable
+) -> Iterator[Worker]:
     """A Python process that runs `script`, which calls `serve`, until the end of the block.
 
     Args:
         script: beside this file, or a whole path.
         *arguments: of its command line.
         backend: that Keras uses there.
+        python: the interpreter, of this environment or of another.
     """
     with (
         # Shown if the worker fails; the libraries' notes would tear the progress bar apart.
         tempfile.TemporaryFile("w+") as stderr,
         subprocess.Popen(
-            [sys.executable, str(Path(__file__).parent / script), *arguments],
+            [str(python), str(Path(__file__).parent / script), *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stderr,

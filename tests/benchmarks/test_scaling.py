@@ -7,8 +7,8 @@ import pytest
 from checks import report_checks
 from scaling_cases import Case
 from scaling_measurements import Measured
-from scaling_plan import Assumptions, ModelCount, bandwidth, count_model, ring_bytes, sync_bn_seconds
-from scaling_report import all_reduce_share, extras_table, step_checks, step_table, traced_checks
+from scaling_plan import Assumptions, ModelCount, bandwidth, count_model, plan_table, ring_bytes, sync_bn_seconds
+from scaling_report import all_reduce_part, extras_table, step_checks, step_table, traced_checks
 from timing import Spread
 
 GOOD = {
@@ -49,8 +49,8 @@ def test_checks(figures, failing, capsys):
     capsys.readouterr()
 
 
-def test_tables_have_the_share_of_the_sum():
-    assert all_reduce_share(made_up()) == pytest.approx(1 / 6)
+def test_tables_have_the_part_of_the_sum():
+    assert all_reduce_part(made_up()) == pytest.approx(1 / 6)
     row = step_table([made_up()]).splitlines()[3]
     assert row.split()[:5] == ["resnet18,", "gn,", "16", "px", "32"]
     assert "17%" in row
@@ -86,8 +86,24 @@ def test_a_graph_that_holds_more_than_the_formula_is_seen():
         assert [check.name.split(":")[0] for check in checks if not check.holds] == [f"resnet18, {label}"]
 
 
+def test_the_plan_has_a_column_for_each_number_of_gpus(capsys):
+    model = ModelCount("resnet50", parameters=25_000_000, layers=53, channels=26_560)
+    table = plan_table([model], Assumptions(0.1, share=0.1, latency_seconds=1e-5, gpus=(8, 16), images=64))
+    row = next(line for line in table.splitlines() if line.startswith("resnet50"))
+    assert row.split() == ["resnet50", "25,000,000", "175.0", "187.5", "17.50", "18.75", "200"]
+    assert "5,120 images/s on 8 GPUs, 10,240 images/s on 16 GPUs" in table
+
+
+def test_the_plan_counts_all_models_and_traces_none(command, capsys, monkeypatch):
+    monkeypatch.setattr("worker.start_worker", lambda *arguments: pytest.fail("traced"))
+    assert command("scaling.py", "--plan", "--gpus", "2") == 0
+    printed = capsys.readouterr().out
+    for name, parameters in (("resnet18", "11,689,512"), ("resnet152", "60,192,808")):
+        assert re.search(rf"{name} +{parameters} ", printed)
+
+
 @pytest.mark.parametrize(
-    "arguments", [("--share", "0"), ("--step-milliseconds", "nan"), ("--latency-microseconds", "x")]
+    "arguments", [("--share", "0"), ("--step-milliseconds", "nan"), ("--latency-microseconds", "x"), ("--gpus", "1")]
 )
 def test_bad_arguments_end_with_2(command, arguments):
     assert command("scaling.py", "--plan", *arguments) == 2

@@ -167,7 +167,8 @@ def test_ctrl_c_leaves_a_run_that_resumes(tmp_path):
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=120)
     assert process.returncode == 130
-    assert f"--output {folder} --resume" in error
+    assert "Ctrl-C again ends at once" in error
+    assert f"with a checkpoint; continue with: python train.py --output {folder} --resume" in error
     assert "Traceback" not in error
     done = json.loads((newest_first(folder / "checkpoints")[0] / "state.json").read_text())["epoch"]
     config = json.loads((folder / "config.json").read_text())
@@ -190,3 +191,45 @@ def test_a_full_disk_ends_in_a_message_and_keeps_what_is_whole(tmp_path):
     assert "error: Could not write" in done.stderr
     assert "Traceback" not in done.stderr
     assert not [path for path in (tmp_path / "run").rglob("*") if path.name.startswith(".")]
+
+
+DETECTOR = [
+    *("--model", "mask_rcnn_resnet18_fpn", "--norm", "gn", "--dataset", "coco", "--image-size", "64"),
+    *("--batch-size", "2", "--steps", "2", "--warmup", "0", "--learning-rate", "0.1"),
+    *("--model-options", "channels=32", "units=16", "score_threshold=0.0", "detections=8"),
+]
+
+
+def test_detection_from_training_to_the_scores_of_a_saved_model(shared_data, tmp_path, capsys):
+    data, run = ["--data-dir", str(shared_data / "fruits_nuts")], tmp_path / "run"
+    assert train.main([*DETECTOR, *data, "--output", str(run)]) == 0
+    assert "mask_AP" in capsys.readouterr().out
+    trained = json.loads((run / "metrics.json").read_text())["validation"]
+    history = pd.read_csv(run / "history.csv")
+    assert {"objectness_loss", "anchor_box_loss", "class_loss", "box_loss", "mask_loss"} < set(history.columns)
+    assert history["val_mask_AP"].iloc[-1] == pytest.approx(trained["mask_AP"], abs=1e-6)
+    for name, source in (("run", ["--run", str(run)]), ("export", ["--saved-model", str(run / "export"), *data])):
+        output = tmp_path / name
+        assert evaluate.main([*source, "--split", "validation", "--output", str(output)]) == 0
+        files = {"metrics.json", "per_class.csv", "gallery.png", "coco_results.json"}
+        assert {path.name for path in output.iterdir()} == files
+        scores = json.loads((output / "metrics.json").read_text())
+        assert scores == pytest.approx(trained, abs=1e-3)
+        assert len(json.loads((output / "coco_results.json").read_text())) == 3 * 8
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model", "resnet50", "--dataset", "coco"], "`model` must be one for detection with the data set coco"),
+        (["--model", "mask_rcnn_resnet18_fpn"], "`model` must be one for image classification with the data set"),
+        (["--model", "mask_rcnn_resnet18", "--dataset", "coco"], "Did you mean mask_rcnn_resnet18_fpn"),
+        (["--dataset", "coco"], "needs `data_dir`"),
+        (["--freeze", "6"], "`freeze` must be from 0"),
+        (["--augmentation", "flop"], "`augmentation` must be one of"),
+    ],
+)
+def test_what_does_not_fit_a_task_is_refused(arguments, message, tmp_path, capsys):
+    assert train.main([*arguments, "--output", str(tmp_path / "run")]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

@@ -2,25 +2,57 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 import two_workers_job as job
 from test_mixed_precision import ALLOWED
 
 from zoo.models.norms import parse_norm
+from zoo.training.checkpoint import newest_first
+from zoo.training.run_folder import RunFolder
 
 
 @pytest.fixture(scope="module")
 def workers(tmp_path_factory):
     """What each of the two found, by name."""
     folder = tmp_path_factory.mktemp("two_workers")
+    job.train_and_crash("one", folder / "begun on one device")
     launcher = [sys.executable, "-m", "zoo.training.launch", "--workers", "2", "--logs", str(folder / "logs")]
     command = [*launcher, job.__file__, str(folder)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=500)
     assert ended.returncode == 0, ended.stderr[-3000:]
     return [dict(np.load(folder / f"worker_{index}.npz")) for index in range(2)]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The folder of a run on one device that nothing interrupted, and its weights."""
+    folder = tmp_path_factory.mktemp("whole")
+    return folder, job.train("one", "float32", folder, epochs=3)[1]
+
+
+def assert_ends_alike(folder, weights, whole):
+    """The average of the weights, which is in best.keras and in the history's validation, is the same too."""
+    np.testing.assert_allclose(weights, whole[1], rtol=1e-4, atol=1e-5)
+    history, expected = (pd.read_csv(RunFolder(path).history_file) for path in (folder, whole[0]))
+    pd.testing.assert_frame_equal(history, expected, rtol=1e-4, atol=1e-5)
+    best, expected = (job.vector(RunFolder(path).load_best_model()) for path in (folder, whole[0]))
+    np.testing.assert_allclose(best, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_two_workers_go_on_with_a_run_of_one_device(workers, whole):
+    name = "begun on one device"
+    assert_ends_alike(Path(workers[0]["folder"].item(), name), workers[0][name], whole)
+
+
+def test_one_device_goes_on_with_a_run_of_two_workers(workers, whole):
+    folder = Path(workers[0]["folder"].item(), "begun by two workers")
+    assert newest_first(RunFolder(folder).checkpoints)[0].name == f"step_{job.CRASH_STEP:08d}"
+    assert_ends_alike(folder, job.train("one", "float32", folder, epochs=3)[1], whole)
 
 
 def test_an_epoch_has_every_example_once(workers):

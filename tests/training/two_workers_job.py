@@ -1,5 +1,6 @@
 """What each worker of test_two_workers.py does: python two_workers_job.py FOLDER, by the launcher."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -10,12 +11,14 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from zoo import data
 from zoo.models.norms import parse_norm
 from zoo.tasks import ImageClassification
 from zoo.training.agreement import Agreement
+from zoo.training.checkpointing import Checkpointing
 from zoo.training.config import TrainConfig
 from zoo.training.distribute import make_strategy, sum_over_workers
 from zoo.training.fit import fit, prepare
@@ -25,8 +28,13 @@ from zoo.training.run_folder import RunFolder
 TRAINING, VALIDATION = range(64), range(1000, 1033)
 PRECISIONS = ("mixed_bfloat16", "mixed_float16")
 SIGTERM_STEP = 30
+CRASH_STEP = 6  # of 12, in the middle of the second epoch
 
 computed: list[int] = []
+
+
+class CrashError(Exception):
+    """A crash, of all workers at once."""
 
 
 class Numbered(ImageClassification):
@@ -47,24 +55,42 @@ def numbered_digits() -> data.Dataset:
     return dataclasses.replace(dataset, splits=splits, spec=spec)
 
 
-def train(strategy: str, precision: str, folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """The weights before and after an epoch."""
+def train(strategy: str, precision: str, folder: Path, *, epochs: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """The weights before and after some epochs; a checkpoint every two steps."""
     config = TrainConfig(
         model="simplenet",
         norm="gn:groups=4",
         batch_size=16,
-        epochs=1,
+        epochs=epochs,
         learning_rate=0.02,
         learning_rate_batch=None,
         strategy=strategy,
         precision=precision,
+        ema=0.9,
     )
     task = Numbered(dataset=numbered_digits(), model=config.model, norm=config.norm)
     training = prepare(config, task)
     before = vector(training.model)
     folder.mkdir(parents=True, exist_ok=True)
-    fit(training, RunFolder(folder))
+    fit(training, RunFolder(folder), checkpoint_every="2steps")
     return before, vector(training.model)
+
+
+def train_and_crash(strategy: str, folder: Path) -> None:
+    """Three epochs, of which half are done."""
+    count = Checkpointing.on_train_batch_end
+
+    def crash(self: Checkpointing, batch: int, logs: dict[str, float] | None = None) -> None:
+        count(self, batch, logs)
+        if self.progress.step == CRASH_STEP:
+            self.checkpoints.wait()
+            self.agreement.wait_for_all()
+            raise CrashError
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Checkpointing, "on_train_batch_end", crash)
+        with contextlib.suppress(CrashError):
+            train(strategy, "float32", folder, epochs=3)
 
 
 def vector(model: keras.Model) -> np.ndarray:
@@ -111,11 +137,13 @@ def main() -> None:
     folder = Path(sys.argv[1])
     index = json.loads(os.environ["TF_CONFIG"])["task"]["index"]
     make_strategy("multi_worker")
-    found = {}
+    found = {"folder": np.array(str(folder))}
     for precision in PRECISIONS:
         _, found[precision] = train("multi_worker", precision, folder / precision)
         found[f"{precision} computed"] = np.array(computed)
         computed.clear()
+    _, found["begun on one device"] = train("multi_worker", "float32", folder / "begun on one device", epochs=3)
+    train_and_crash("multi_worker", folder / "begun by two workers")
     for norm in ("sync_bn", "bn"):
         found |= normalize(norm, index)
     found["last step"] = np.array(last_step(index))

@@ -42,8 +42,8 @@ def run(command: Callable[[argparse.Namespace], None], arguments: argparse.Names
         raise
     except KeyboardInterrupt:
         return INTERRUPTED
-    except PreemptedError:
-        return os.EX_TEMPFAIL  # run it again, it says to a cluster
+    except PreemptedError as error:
+        return INTERRUPTED if error.by_user else os.EX_TEMPFAIL  # run it again, it says to a cluster
     return 0
 
 

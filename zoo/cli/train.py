@@ -81,8 +81,9 @@ def train(arguments: argparse.Namespace) -> None:
     except KeyboardInterrupt:
         sys.stderr.write(f"\nInterrupted. Continue with: {resume_command(path)}\n")
         raise
-    except PreemptedError:
-        logger.info("ended by SIGTERM; continue with: %s", resume_command(path))
+    except PreemptedError as error:
+        by_what = "Ctrl-C" if error.by_user else "SIGTERM"
+        logger.info("ended by %s, with a checkpoint; continue with: %s", by_what, resume_command(path))
         raise
     if chief:
         _finish(config, task, folder)

@@ -10,8 +10,8 @@ import keras
 
 from zoo.errors import UserError, unknown_name
 from zoo.models.load_weights import load_weights
-from zoo.models.mask_rcnn.build import SPECS as MASK_RCNNS
-from zoo.models.mask_rcnn.build import mask_rcnn, option_names
+from zoo.models.mask_rcnn.build import BUILDERS as MASK_RCNNS
+from zoo.models.mask_rcnn.build import option_names
 from zoo.models.norms import Norm, NormFactory, channel_axis, parse_norm
 from zoo.models.resnet import SPECS as RESNETS
 from zoo.models.resnet import resnet_features, resnet_logits
@@ -97,7 +97,8 @@ def build(
             the groups and epsilon that they have in a `.keras` file. A detector also takes the file of a classifier,
             for its backbone.
         **options: Of the family. ResNets take `stem` ("auto", "small", "large") and, v1.5 only,
-            `zero_init_residual` (True by default). Detectors take those of `zoo.models.mask_rcnn.build.mask_rcnn`.
+            `zero_init_residual` (True by default). Detectors take those of `zoo.models.mask_rcnn.build.mask_rcnn`
+            or, on C4, of `zoo.models.mask_rcnn.c4.mask_rcnn_c4`.
 
     Raises:
         zoo.errors.UserError: If a name or an option is unknown, a value is out of its range, the norm does
@@ -113,7 +114,7 @@ def build(
     is_detector = name in MASK_RCNNS
     if input_shape is None:
         input_shape = (None, None, 3) if is_detector else (224, 224, 3)
-    _check_options(options, name=name, valid=option_names() if is_detector else _FAMILY_OF[name].options())
+    _check_options(options, name=name, valid=option_names(name) if is_detector else _FAMILY_OF[name].options())
     _check_num_classes(num_classes)
     _check_input_shape(input_shape)
     if is_detector:
@@ -132,10 +133,10 @@ def build(
 def _detector(name: str, norm: Any, *, num_classes: int | None, weights: Any, **options: Any) -> keras.Model:
     if num_classes is None:
         raise UserError(
-            f"`num_classes` must be an integer above 0 for {name}; the pyramid alone is the model's `features`. "
+            f"`num_classes` must be an integer above 0 for {name}; the backbone alone is the model's `features`. "
             "Received: num_classes=None"
         )
-    model = mask_rcnn(name, _norm(norm, weights), num_classes=num_classes, **options)
+    model = MASK_RCNNS[name](name, _norm(norm, weights), num_classes=num_classes, **options)
     if weights is not None:
         load_weights(model, weights)
     return model

@@ -17,8 +17,8 @@ from zoo.errors import UserError
 
 # How many of the layers that differ an error names.
 SHOWN = 5
-# How the names of the layers begin that a detector adds to its backbone, and what a classifier adds.
-PYRAMID = "fpn_"
+# How the names of a detector's backbone begin, whichever of its parts they are in, and what a classifier adds.
+BACKBONE = ("stem_", "stage")
 LOGITS = "logits"
 
 
@@ -56,7 +56,7 @@ def load_weights(model: keras.Model, path: str | os.PathLike[str]) -> None:
         saved = _saved_layers(file, parts_too=hasattr(model, "rpn"))
         layers = _layers(model)
         if _is_of_a_classifier(saved, model):
-            layers = {name: layer for name, layer in _layers(model.features).items() if not name.startswith(PYRAMID)}
+            layers = {name: layer for name, layer in layers.items() if name.startswith(BACKBONE)}
             saved = {name: layer for name, layer in saved.items() if name != LOGITS}
         _load(layers, saved, model, path)
 

@@ -82,19 +82,35 @@ def resnet_features(
     if large:
         x = stem_pool(x)
     features = {}
-    for stage, (depth, width) in enumerate(zip(spec.depths, WIDTHS, strict=True), start=2):
-        for block in range(1, depth + 1):
-            x = residual_block(
-                x,
-                convs=spec.block,
-                width=width,
-                strides=2 if stage > 2 and block == 1 else 1,
-                norm=norm,
-                zero_gamma=zero_init_residual,
-                name=f"stage{stage}_block{block}",
-            )
+    for stage in (2, 3, 4, 5):
+        x = resnet_stage(x, stage, spec=spec, norm=norm, zero_init_residual=zero_init_residual)
         features[f"c{stage}"] = x
     return features
+
+
+def resnet_stage(
+    x: keras.KerasTensor, stage: int, *, spec: ResNetSpec, norm: Norm, zero_init_residual: bool = True
+) -> keras.KerasTensor:
+    """One of the stages 2 to 5; those after the second halve height and width.
+
+    Args:
+        x: What the stage before puts out.
+        stage: Its number; its layers' names begin with stage<number>.
+        spec: See `resnet_features`.
+        norm: Makes the normalization layers.
+        zero_init_residual: See `resnet_features`.
+    """
+    for block in range(1, spec.depths[stage - 2] + 1):
+        x = residual_block(
+            x,
+            convs=spec.block,
+            width=WIDTHS[stage - 2],
+            strides=2 if stage > 2 and block == 1 else 1,
+            norm=norm,
+            zero_gamma=zero_init_residual,
+            name=f"stage{stage}_block{block}",
+        )
+    return x
 
 
 def residual_block(

@@ -67,4 +67,4 @@ class Checkpointing(keras.callbacks.Callback):
         self.checkpoints.wait()
         # No worker ends before the checkpoint is written: the end of one ends the others.
         self.agreement.wait_for_all()
-        raise KeyboardInterrupt if self.preemption.by_user else PreemptedError
+        raise PreemptedError(by_user=self.preemption.by_user)

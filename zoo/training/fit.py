@@ -121,7 +121,7 @@ def fit(training: Training, folder: RunFolder, *, checkpoint_every: str = "1epoc
 
     Raises:
         UserError: a checkpoint of another architecture, or a loss that is no longer finite.
-        PreemptedError: a SIGTERM came; the newest checkpoint is that of the last step.
+        PreemptedError: a SIGTERM or Ctrl-C came; the newest checkpoint is that of the last step.
     """
     every = interval_in_steps(checkpoint_every, training.steps_per_epoch, argument="checkpoint_every")
     trainer = training.trainer

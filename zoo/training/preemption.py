@@ -7,7 +7,15 @@ from typing import Self
 
 
 class PreemptedError(Exception):
-    """The run was asked to end by SIGTERM, and has left a checkpoint."""
+    """The run was asked to end, and has left a checkpoint.
+
+    Args:
+        by_user: whether by Ctrl-C, and not by SIGTERM.
+    """
+
+    def __init__(self, *, by_user: bool = False) -> None:
+        super().__init__()
+        self.by_user = by_user
 
 
 class Preemption:

@@ -66,18 +66,18 @@ def pyramid_anchors(
     image_size: tuple[Any, Any],
     *,
     strides: Sequence[int],
-    sizes: Sequence[float] = SIZES,
+    sizes: Sequence[float | Sequence[float]] = SIZES,
     ratios: Sequence[float] = RATIOS,
     rounded: bool = False,
     strides_from_image: bool = False,
 ) -> list[Any]:
-    """The anchors of each level of a feature pyramid.
+    """The anchors of each level of a feature pyramid, or of a single map.
 
     Args:
         maps: (height, width) of each level.
         image_size: (height, width) of the batch's images in pixels, padding included.
         strides: Of each level, in pixels.
-        sizes: Of each level, see `cell_anchors`.
+        sizes: Of each level, one or several, see `cell_anchors`.
         ratios: Of every level, height / width.
         rounded: See `cell_anchors`.
         strides_from_image: Whether a level's strides are image size // map size, as torchvision computes them,
@@ -85,7 +85,8 @@ def pyramid_anchors(
             a stride of 61 instead of 64.
 
     Returns:
-        A tensor [N_l, 4] (ymin, xmin, ymax, xmax), absolute pixels, a level; see `level_anchors`.
+        A tensor [N_l, 4] (ymin, xmin, ymax, xmax), absolute pixels, a level; see `level_anchors`. At each place
+        come all ratios of the first size, then of the second, ...
 
     >>> [len(level) for level in pyramid_anchors([(4, 6), (2, 3)], (16, 24), strides=(4, 8), sizes=(8, 16))]
     [72, 18]
@@ -93,6 +94,7 @@ def pyramid_anchors(
     levels = []
     for (height, width), stride, size in zip(maps, strides, sizes, strict=True):
         steps = (image_size[0] // height, image_size[1] // width) if strides_from_image else (stride, stride)
-        cell = cell_anchors(size, ratios, rounded=rounded)
+        of_level = size if isinstance(size, Sequence) else (size,)
+        cell = np.concatenate([cell_anchors(each, ratios, rounded=rounded) for each in of_level])
         levels.append(level_anchors(cell, height=height, width=width, stride=steps))
     return levels

@@ -1,15 +1,16 @@
 """Mask R-CNNs by name."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
 
-from zoo.errors import UserError
 from zoo.models.fpn import feature_pyramid
+from zoo.models.mask_rcnn.c4 import SPECS as C4_SPECS
+from zoo.models.mask_rcnn.c4 import mask_rcnn_c4
 from zoo.models.mask_rcnn.heads import box_head, mask_head, rpn_head
-from zoo.models.mask_rcnn.model import BOX_BINS, MASK_BINS, MaskRCNN
+from zoo.models.mask_rcnn.model import BOX_BINS, MASK_BINS, MaskRCNN, check_channels_last
 from zoo.models.mask_rcnn.settings import Settings
 from zoo.models.norms import Norm, NormFactory, parse_norm
 from zoo.models.resnet import SPECS as RESNETS
@@ -68,11 +69,7 @@ def mask_rcnn(
     >>> {name: tuple(value.shape) for name, value in sorted(found.items())}
     {'boxes': (1, 5, 4), 'classes': (1, 5), 'masks': (1, 5, 28, 28), 'num_detections': (1,), 'scores': (1, 5)}
     """
-    if keras.config.image_data_format() != "channels_last":
-        raise UserError(
-            f"`{name}` takes images as channels_last only. Received: "
-            "keras.config.image_data_format()='channels_first'. Set it to channels_last."
-        )
+    check_channels_last(name)
     backbone = parse_norm(norm)
     image = keras.Input(input_shape, name="image")
     c = resnet_features(image, spec=SPECS[name], norm=backbone, stem="large")
@@ -105,9 +102,15 @@ def mask_rcnn(
     )
 
 
-def option_names() -> list[str]:
-    """The keyword arguments of `mask_rcnn` besides those that every model of the zoo takes."""
-    own = inspect.signature(mask_rcnn).parameters
+BUILDERS: Mapping[str, Callable[..., MaskRCNN]] = {
+    **dict.fromkeys(SPECS, mask_rcnn),
+    **dict.fromkeys(C4_SPECS, mask_rcnn_c4),
+}
+
+
+def option_names(name: str) -> list[str]:
+    """The keyword arguments of a detector's builder besides those that every model of the zoo takes."""
+    own = inspect.signature(BUILDERS[name]).parameters
     given = {"name", "norm", "num_classes", "input_shape", "settings"}
     return [*(name for name in own if name not in given), *Settings.names()]
 

@@ -84,25 +84,50 @@ def box_head(
     for index in range(1, 3 if kind == "2fc" else 2):
         x = layers.Dense(units, kernel_initializer=_xavier(), name=f"box_fc{index}")(x)
         x = relu(x, name=f"box_fc{index}_relu")
-    boxes = 1 if class_agnostic else num_classes
-    logits = layers.Dense(num_classes + 1, kernel_initializer=_normal(0.01), dtype="float32", name="class_logits")(x)
-    deltas = layers.Dense(4 * boxes, kernel_initializer=_normal(0.001), dtype="float32", name="box_deltas")(x)
-    deltas = layers.Reshape((boxes, 4), dtype="float32", name="box_deltas_by_class")(deltas)
-    return keras.Model(region, {"class_logits": logits, "box_deltas": deltas}, name="box_head")
+    outputs = _classes_and_boxes(x, num_classes, class_agnostic=class_agnostic)
+    return keras.Model(region, outputs, name="box_head")
+
+
+def mean_box_head(*, channels: int, num_classes: int, bins: int, class_agnostic: bool = False) -> keras.Model:
+    """`box_head` after the last stage of a residual network: the mean over the region is all that is left to do
+    (ResNet, arXiv 1512.03385, appendix A; Mask R-CNN, arXiv 1703.06870, figure 4, left).
+
+    Args:
+        channels: Of the stage.
+        num_classes: K, without the background.
+        bins: Side of the stage's map.
+        class_agnostic: Whether all classes share one box.
+
+    >>> mean_box_head(channels=32, num_classes=5, bins=7).output["box_deltas"].shape
+    (None, 5, 4)
+    """
+    region = keras.Input((bins, bins, channels), name="box_input")
+    x = layers.GlobalAveragePooling2D(name="box_mean")(region)
+    outputs = _classes_and_boxes(x, num_classes, class_agnostic=class_agnostic)
+    return keras.Model(region, outputs, name="box_head")
 
 
 def mask_head(
-    *, channels: int, num_classes: int, norm: Norm, bins: int = 14, class_agnostic: bool = False
+    *,
+    channels: int,
+    num_classes: int,
+    norm: Norm,
+    bins: int = 14,
+    class_agnostic: bool = False,
+    convs: int = CONVS,
+    region_channels: int | None = None,
 ) -> keras.Model:
     """The head that outlines a region's object: four 3x3 convolutions with `norm` and ReLU, a 2x2 deconvolution
     with stride 2 and ReLU, a 1x1 convolution (arXiv 1703.06870, figure 4, right; norm: 1803.08494, section 4.2).
 
     Args:
-        channels: Of the regions' features, and of the convolutions.
+        channels: Of the convolutions and the deconvolution.
         num_classes: K, without the background.
-        norm: Makes the normalization layers of the four convolutions.
+        norm: Makes the normalization layers of the 3x3 convolutions.
         bins: Side of the regions' features.
         class_agnostic: Whether all classes share one mask (section 4.2 of the paper compares).
+        convs: How many 3x3 convolutions; 0 after the last stage of a residual network (figure 4, left).
+        region_channels: Of the regions' features; None: `channels`.
 
     Returns:
         [R, bins, bins, channels] -> [R, 2 bins, 2 bins, K] (or 1 instead of K) logits, float32; channel k is
@@ -115,8 +140,8 @@ def mask_head(
     >>> mask_head(channels=32, num_classes=5, norm=parse_norm("gn")).output.shape
     (None, 28, 28, 5)
     """
-    region = keras.Input((bins, bins, channels), name="mask_input")
-    x = _convolutions(region, channels, norm=norm, name="mask")
+    region = keras.Input((bins, bins, region_channels or channels), name="mask_input")
+    x = _convolutions(region, channels, norm=norm, name="mask", count=convs)
     x = layers.Conv2DTranspose(channels, 2, strides=2, kernel_initializer=he_normal(), name="mask_deconv")(x)
     x = relu(x, name="mask_deconv_relu")
     masks = 1 if class_agnostic else num_classes
@@ -124,8 +149,18 @@ def mask_head(
     return keras.Model(region, logits, name="mask_head")
 
 
-def _convolutions(x: keras.KerasTensor, channels: int, *, norm: Norm, name: str) -> keras.KerasTensor:
-    for index in range(1, CONVS + 1):
+def _classes_and_boxes(x: keras.KerasTensor, num_classes: int, *, class_agnostic: bool) -> dict[str, keras.KerasTensor]:
+    boxes = 1 if class_agnostic else num_classes
+    logits = layers.Dense(num_classes + 1, kernel_initializer=_normal(0.01), dtype="float32", name="class_logits")(x)
+    deltas = layers.Dense(4 * boxes, kernel_initializer=_normal(0.001), dtype="float32", name="box_deltas")(x)
+    deltas = layers.Reshape((boxes, 4), dtype="float32", name="box_deltas_by_class")(deltas)
+    return {"class_logits": logits, "box_deltas": deltas}
+
+
+def _convolutions(
+    x: keras.KerasTensor, channels: int, *, norm: Norm, name: str, count: int = CONVS
+) -> keras.KerasTensor:
+    for index in range(1, count + 1):
         x = conv(x, channels, 3, norm=norm, name=f"{name}_conv{index}")
         x = relu(norm(x, name=f"{name}_norm{index}"), name=f"{name}_relu{index}")
     return x

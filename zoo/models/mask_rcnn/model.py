@@ -1,4 +1,4 @@
-"""Mask R-CNN (He et al., arXiv 1703.06870) with a pyramid: one forward pass for training, evaluation and export."""
+"""Mask R-CNN (He et al., arXiv 1703.06870): one forward pass for training, evaluation and export."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from zoo.errors import UserError
 from zoo.models.mask_rcnn import losses
 from zoo.models.mask_rcnn.anchors import pyramid_anchors
 from zoo.models.mask_rcnn.mask_targets import crop_masks
@@ -17,8 +18,8 @@ from zoo.models.mask_rcnn.rows import take_rows
 from zoo.models.mask_rcnn.settings import Settings
 from zoo.models.mask_rcnn.targets import RegionTargets, anchor_targets, objects_of, region_targets
 
-# Of p2 to p6, pixels a cell. The regions' features come from p2 to p5.
-STRIDES = (4, 8, 16, 32, 64)
+# The regions' features come from maps of up to 2^5 pixels a cell; p6 is for the proposals only.
+COARSEST = 5
 BOX_BINS = 7
 MASK_BINS = 14
 
@@ -43,18 +44,20 @@ class MaskRCNN(keras.Model):
 
         boxes [B, D, 4] (ymin, xmin, ymax, xmax), absolute pixels of `image`; scores [B, D] in [0, 1];
         classes [B, D] int32, -1 in empty slots; num_detections [B] int32: the first so many are filled;
-        masks [B, D, 28, 28] probabilities inside the box (see `paste_masks`), with a mask head.
+        masks [B, D, m, m] probabilities inside the box (see `paste_masks`), with a mask head; m is 28, on C4 14.
 
     With "boxes" it puts out what the losses need (`training` only says how the norms work), and `loss_parts` makes
     the losses of it. `compile(optimizer)` and `fit` train on the sum; each part has its metric.
 
     Args:
-        features: image -> {"p2", ..., "p6"}.
+        features: image -> {"p2", ..., "p6"}, or {"c4"}. A cell of map n is 2^n pixels.
         rpn: See `heads.rpn_head`.
-        box_head: See `heads.box_head`.
+        box_head: See `heads.box_head` and `heads.mean_box_head`.
         mask_head: See `heads.mask_head`; None: boxes only.
         settings: All numbers; None: the papers'.
         seed: Of the random samples in the losses.
+        trunk: What the two heads share, a region's features -> theirs: the residual network's last stage where it comes
+            after ROIAlign ("C4"). None: each head has the features of ROIAlign, at a resolution of its own.
 
     Example: see `zoo.models.mask_rcnn.build.mask_rcnn`.
     """
@@ -68,6 +71,7 @@ class MaskRCNN(keras.Model):
         mask_head: keras.Model | None = None,
         settings: Settings | None = None,
         seed: int | None = None,
+        trunk: keras.Model | None = None,
         **kwargs: Any,
     ) -> None:
         # Boxes and sizes stay float32 under any precision policy; the parts cast for themselves.
@@ -76,6 +80,8 @@ class MaskRCNN(keras.Model):
         self.rpn = rpn
         self.box_head = box_head
         self.mask_head = mask_head
+        self.trunk = trunk
+        self.maps = sorted(features.output)
         self.settings = settings or Settings()
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
@@ -98,7 +104,8 @@ class MaskRCNN(keras.Model):
             "num_detections": found.count,
         }
         if self.mask_head is not None:
-            outputs["masks"] = ops.sigmoid(self.mask_logits(pyramid, found.boxes, found.classes, training=training))
+            regions = self.region_features(pyramid, found.boxes, bins=MASK_BINS, training=training)
+            outputs["masks"] = ops.sigmoid(self.mask_logits(regions, found.classes, training=training))
         return outputs
 
     def image_size(self, inputs: Mapping[str, Any]) -> Any:
@@ -113,14 +120,15 @@ class MaskRCNN(keras.Model):
         self, pyramid: Mapping[str, Any], image: Any, *, training: bool | None = None
     ) -> tuple[list[Any], list[Any], list[Any]]:
         """For each level: objectness logits [B, N_l], deltas [B, N_l, 4] and anchors [N_l, 4]."""
-        maps = [pyramid[f"p{n}"] for n in (2, 3, 4, 5, 6)]
+        maps = [pyramid[name] for name in self.maps]
+        sizes = self.settings.anchor_sizes
         outputs = [self.rpn(level, training=training) for level in maps]
         batch = ops.shape(image)[0]
         anchors = pyramid_anchors(
             [(ops.shape(level)[1], ops.shape(level)[2]) for level in maps],
             (ops.shape(image)[1], ops.shape(image)[2]),
-            strides=STRIDES,
-            sizes=self.settings.anchor_sizes,
+            strides=[2 ** _level(name) for name in self.maps],
+            sizes=sizes if len(maps) > 1 else [sizes],
             ratios=self.settings.anchor_ratios,
             rounded=self.settings.anchors_rounded,
             strides_from_image=self.settings.anchor_strides_from_image,
@@ -146,19 +154,34 @@ class MaskRCNN(keras.Model):
         )
 
     def pool(self, pyramid: Mapping[str, Any], boxes: Any, *, bins: int) -> Any:
-        """The features [B, R, bins, bins, C] of regions [B, R, 4], from p2 to p5."""
+        """The features [B, R, bins, bins, C] of regions [B, R, 4], from p2 to p5, or from c4."""
+        maps = [name for name in self.maps if _level(name) <= COARSEST]
         return roi_align(
-            [pyramid[f"p{n}"] for n in (2, 3, 4, 5)],
+            [pyramid[name] for name in maps],
             boxes,
-            strides=STRIDES[:4],
+            strides=[2 ** _level(name) for name in maps],
             bins=bins,
             sampling_ratio=self.settings.sampling_ratio,
             aligned=self.settings.aligned,
+            lowest=_level(maps[0]),
         )
+
+    def region_features(
+        self, pyramid: Mapping[str, Any], boxes: Any, *, bins: int, training: bool | None = None
+    ) -> Any:
+        """What a head sees of regions [B, R, 4]: `pool`, on `bins` x `bins` cells; or what the trunk makes of it, which
+        asks for its own number of cells."""
+        if self.trunk is None:
+            return self.pool(pyramid, boxes, bins=bins)
+        return _on_regions(self.trunk, self.pool(pyramid, boxes, bins=self.trunk.input_shape[1]), training=training)
 
     def classify(self, pyramid: Mapping[str, Any], boxes: Any, *, training: bool | None = None) -> tuple[Any, Any]:
         """The box head's class logits [B, R, K + 1] and deltas [B, R, K or 1, 4] for regions [B, R, 4]."""
-        outputs = _on_regions(self.box_head, self.pool(pyramid, boxes, bins=BOX_BINS), training=training)
+        return self.box_outputs(self.region_features(pyramid, boxes, bins=BOX_BINS, training=training))
+
+    def box_outputs(self, regions: Any, *, training: bool | None = None) -> tuple[Any, Any]:
+        """As `classify`, of `region_features`."""
+        outputs = _on_regions(self.box_head, regions, training=training)
         return outputs["class_logits"], outputs["box_deltas"]
 
     def detect(
@@ -179,9 +202,9 @@ class MaskRCNN(keras.Model):
             smallest_side=self.settings.detection_smallest_side,
         )
 
-    def mask_logits(self, pyramid: Mapping[str, Any], boxes: Any, classes: Any, *, training: bool | None = None) -> Any:
-        """The mask [B, R, 28, 28] of each region's class; `classes` [B, R] from 0, below 0 for none."""
-        logits = _on_regions(self.mask_head, self.pool(pyramid, boxes, bins=MASK_BINS), training=training)
+    def mask_logits(self, regions: Any, classes: Any, *, training: bool | None = None) -> Any:
+        """The mask [B, R, m, m] of each region's class, of `region_features`; `classes` [B, R] from 0, below 0 for none."""
+        logits = _on_regions(self.mask_head, regions, training=training)
         return choose_class(ops.moveaxis(logits, -1, 2), classes)
 
     def _learn(
@@ -194,7 +217,8 @@ class MaskRCNN(keras.Model):
         anchor = anchor_targets(ops.concatenate(anchors, axis=0), objects, self._random(objectness), self.settings)
         candidates = ops.concatenate([proposals.scores, objects.boxes[..., 0]], axis=1)
         region = region_targets(proposals, objects, self._random(candidates), self.settings)
-        class_logits, box_deltas = self.classify(pyramid, region.boxes, training=training)
+        regions = self.region_features(pyramid, region.boxes, bins=BOX_BINS, training=training)
+        class_logits, box_deltas = self.box_outputs(regions, training=training)
         outputs = {
             "objectness": take_rows(objectness, anchor.index),
             "anchor_deltas": take_rows(deltas, anchor.index),
@@ -208,11 +232,17 @@ class MaskRCNN(keras.Model):
             "region_targets": region.deltas,
         }
         if self.mask_head is not None:
-            outputs.update(self._learn_masks(inputs, pyramid, region, training=training))
+            outputs.update(self._learn_masks(inputs, pyramid, regions, region, training=training))
         return outputs
 
     def _learn_masks(
-        self, inputs: Mapping[str, Any], pyramid: Mapping[str, Any], region: RegionTargets, *, training: bool | None
+        self,
+        inputs: Mapping[str, Any],
+        pyramid: Mapping[str, Any],
+        regions: Any,
+        region: RegionTargets,
+        *,
+        training: bool | None,
     ) -> dict[str, Any]:
         # Positives come first, so these slots hold them all.
         most = max(1, int(self.settings.region_sample * self.settings.region_positive_share))
@@ -222,12 +252,15 @@ class MaskRCNN(keras.Model):
             inputs.get("mask_windows", inputs["boxes"]),
             boxes,
             region.objects[:, :most],
-            bins=2 * MASK_BINS,
+            bins=self.mask_head.output_shape[1],
             sampling_ratio=self.settings.sampling_ratio,
             aligned=self.settings.aligned,
             binary=self.settings.masks_binary,
         )
-        logits = self.mask_logits(pyramid, boxes, classes - 1, training=training)
+        if self.trunk is None:
+            regions = self.region_features(pyramid, boxes, bins=MASK_BINS, training=training)
+        # Or else what the trunk has made of them for the box head.
+        logits = self.mask_logits(regions[:, :most], classes - 1, training=training)
         return {"mask_logits": logits, "mask_targets": masks, "mask_is_positive": classes > 0}
 
     def _random(self, like: Any) -> Any:
@@ -282,15 +315,33 @@ class MaskRCNN(keras.Model):
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "MaskRCNN":
         config = dict(config)
         for name in (*_PARTS, "dtype"):
-            config[name] = config[name] and keras.saving.deserialize_keras_object(config[name], custom_objects)
+            config[name] = config.get(name) and keras.saving.deserialize_keras_object(config[name], custom_objects)
         settings: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in config.pop("settings").items()
         }
         return cls(settings=Settings(**settings), **config)
 
 
-_PARTS = ("features", "rpn", "box_head", "mask_head")
+def check_channels_last(name: str) -> None:
+    """Refuses the other layout of images.
+
+    Raises:
+        UserError: If it is Keras' setting.
+    """
+    if keras.config.image_data_format() != "channels_last":
+        raise UserError(
+            f"`{name}` takes images as channels_last only. Received: "
+            "keras.config.image_data_format()='channels_first'. Set it to channels_last."
+        )
+
+
+_PARTS = ("features", "rpn", "trunk", "box_head", "mask_head")
 _LOSSES = ["objectness_loss", "anchor_box_loss", "class_loss", "box_loss"]
+
+
+def _level(name: str) -> int:
+    """Of a map called p<level> or c<level>."""
+    return int(name[1:])
 
 
 def _on_regions(head: keras.Model, regions: Any, *, training: bool | None) -> Any:

@@ -12,10 +12,10 @@ from zoo.models.mask_rcnn.roi_align import check_sampling_ratio
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The detector's numbers. The defaults are detectron2's for FPN, see docs/conventions.md.
+    """The detector's numbers. The defaults are detectron2's for FPN, see docs/conventions.md; `C4` has those without.
 
     Args:
-        anchor_sizes: Of p2 to p6, pixels, see `cell_anchors`.
+        anchor_sizes: Of p2 to p6, pixels, see `cell_anchors`; on c4 all of them.
         anchor_ratios: Height / width.
         anchors_rounded: See `cell_anchors`.
         anchor_strides_from_image: See `pyramid_anchors`.
@@ -121,6 +121,15 @@ _SHARES = (
     "score_threshold",
     "detection_iou",
 )
+
+# Where Mask R-CNN on C4 differs from the defaults: 64 regions an image and 300 at test time (arXiv 1703.06870, section
+# 3.1), of the 2000 and 6000 best anchors of Faster R-CNN. Its 12000 in training would take 576 MB for each of the
+# tables of all pairs that suppression needs: 6000.
+C4: Mapping[str, Any] = {
+    "proposals_of_level": (6000, 6000),
+    "proposals_of_image": (2000, 300),
+    "region_sample": 64,
+}
 
 # Where torchvision's maskrcnn_resnet50_fpn differs from the defaults (version 0.14).
 TORCHVISION: Mapping[str, Any] = {
