@@ -18,7 +18,7 @@ def run_command_line(module: str) -> int:
                 f"Keras can't start on its backend ({reason}). Set the environment variable KERAS_BACKEND to "
                 "tensorflow, or to jax where that is installed; train.py and evaluate.py run on no other."
             )
-        return importlib.import_module(module).main()
+        return int(importlib.import_module(module).main())
     except KeyboardInterrupt:
         return INTERRUPTED
 

@@ -157,10 +157,10 @@ def start(path: Path, config: TrainConfig, metadata: dict[str, Any], *, resume: 
 def require_space(path: Path, parameters: int) -> None:
     """Refuses to start a run whose files would fill the disk.
 
-    A run keeps at most four checkpoints while it rotates them (weights and two slots of the optimizer
-    each), and two models.
+    A run keeps at most four checkpoints while it rotates them (each of the weights, two slots of the optimizer and an
+    average), and two models.
     """
-    needed = 4 * parameters * (4 * 3 + 2)
+    needed = 4 * parameters * (4 * 4 + 2)
     existing = next(parent for parent in (path, *path.resolve().parents) if parent.exists())
     free = shutil.disk_usage(existing).free
     if free < needed:

@@ -22,6 +22,8 @@ class WeightAverage:
     def put_average(self, variables: list[keras.Variable]) -> None:
         """Sets all trained variables, in their order, to their averages."""
         super().finalize_variable_values(variables)
+        for variable in variables:  # on JAX it is the average's own array, which the next step may delete
+            variable.assign(keras.ops.copy(variable))
 
 
 @contextmanager

@@ -194,7 +194,7 @@ def test_boxes_stay_exact_under_mixed_precision() -> None:
         ({"detection_iou": 1.5}, r"`detection_iou` must be from 0 to 1. Received: detection_iou=1.5"),
         ({"aligend": True}, r"option of mask_rcnn_resnet18_fpn.*Did you mean aligned"),
         ({"num_classes": None}, r"`num_classes` must be an integer above 0.*Received: num_classes=None"),
-        ({"weights": "a.keras"}, r"`weights` must be None.*load_weights"),
+        ({"weights": "a.keras"}, r"`weights` must be a file that exists. Received: weights='a.keras'"),
         ({"norm": "gn:groups=7"}, r"`norm` does not fit layer 'stem_norm'"),
     ],
 )

@@ -8,11 +8,11 @@ import keras
 from zoo.models.mask_rcnn.heads import mask_head, mean_box_head, rpn_head
 from zoo.models.mask_rcnn.model import MaskRCNN, check_channels_last
 from zoo.models.mask_rcnn.settings import C4, Settings
-from zoo.models.norms import NormFactory, Norm, parse_norm
+from zoo.models.norms import Norm, NormFactory, parse_norm
 from zoo.models.resnet import SPECS as RESNETS
 from zoo.models.resnet import ResNetSpec, resnet_features, resnet_stage
 
-SPECS: Mapping[str, ResNetSpec] = {"mask_rcnn_resnet50_c4": RESNETS["resnet50"]}
+SPECS: Mapping[str, ResNetSpec] = {f"mask_rcnn_{name}_c4": RESNETS[name] for name in ("resnet18", "resnet50")}
 # Cells a side of a region's features before the last stage, whose stride halves them.
 REGION_BINS = 14
 
@@ -45,8 +45,8 @@ def mask_rcnn_c4(
         norm: Of the backbone, see `parse_norm`.
         num_classes: K object classes; the background is not one of them.
         input_shape: Of one image; height and width may be None.
-        box_norm: Of stage 5, which both heads share (Group Normalization, arXiv 1803.08494, section 4.2, table 4); None:
-            `norm`. The other layers of the heads have none.
+        box_norm: Of stage 5, which both heads share; None: `norm` (Group Normalization, arXiv 1803.08494, table 4). The
+            other layers of the heads have none.
         masks: Whether there is a mask head; without one this is Faster R-CNN.
         class_agnostic_boxes: Whether all classes share one box a region.
         class_agnostic_masks: Whether all classes share one mask a region.

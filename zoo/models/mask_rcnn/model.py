@@ -203,7 +203,10 @@ class MaskRCNN(keras.Model):
         )
 
     def mask_logits(self, regions: Any, classes: Any, *, training: bool | None = None) -> Any:
-        """The mask [B, R, m, m] of each region's class, of `region_features`; `classes` [B, R] from 0, below 0 for none."""
+        """The mask [B, R, m, m] of each region's class; `classes` [B, R] from 0, below 0 for none.
+
+        Takes `region_features`, with a resolution of `MASK_BINS` where there is no trunk.
+        """
         logits = _on_regions(self.mask_head, regions, training=training)
         return choose_class(ops.moveaxis(logits, -1, 2), classes)
 

@@ -53,8 +53,8 @@ def roi_align(
     the bilinear mean of its four neighbours, where features sit at the centres of their cells: one that is
     less than a cell outside the map counts as on its border, one further outside as zero.
 
-    Gradients flow to the features, not to the boxes. Memory, in values: the result, two of its size while
-    it is summed up, one copy of the features, and for the gradient up to (2 sampling_ratio)^2 times the result.
+    Gradients flow to the features, not to the boxes. Memory, in values: the result, a few of its size while
+    it is summed up, one copy of the features, and for the gradient a few of both.
 
     Args:
         features: Of each level from the finest on, [B, H_l, W_l, C].
@@ -141,13 +141,40 @@ def sample_windows(
     flat = ops.reshape(pixels, (-1, pixels.shape[-1]))
     first = first + ops.expand_dims(ops.arange(batch, dtype="int32") * count, -1)
     row_starts = first[..., None, None] + rows * width[..., None, None]
-    total: Any = 0.0
+    taps = []
     for i in range(2 * sampling_ratio):
         for j in range(2 * sampling_ratio):
             index = row_starts[..., :, None, i] + columns[..., None, :, j]
             weight = row_weights[..., :, None, i] * column_weights[..., None, :, j]
-            total = total + weight[..., None] * ops.cast(ops.take(flat, index, axis=0), "float32")
-    return total
+            taps.append((index, weight[..., None]))
+    return _weighted_sum(flat, taps)
+
+
+def _weighted_sum(flat: Any, taps: Sequence[tuple[Any, Any]]) -> Any:
+    """Of rows of `flat` [N, C]: the sum of weight [..., 1] * flat[index [...]] over (index, weight); float32.
+
+    The gradient adds up one tap after the other. TensorFlow's own would first put the rows of all of them behind each
+    other, (2 sampling_ratio)^2 times the result, twice.
+    """
+
+    @ops.custom_gradient
+    def weighted_sum(flat: Any) -> tuple[Any, Any]:
+        total: Any = 0.0
+        for index, weight in taps:
+            total = total + weight * ops.cast(ops.take(flat, index, axis=0), "float32")
+
+        def gradient(*arguments: Any, upstream: Any = None) -> Any:
+            # Keras' backends differ in how they hand it over.
+            upstream = arguments[0] if upstream is None else upstream
+            total: Any = 0.0
+            for index, weight in taps:
+                rows = ops.reshape(weight * upstream, (-1, flat.shape[-1]))
+                total = total + ops.segment_sum(rows, ops.reshape(index, (-1,)), num_segments=ops.shape(flat)[0])
+            return ops.cast(total, flat.dtype)
+
+        return total, gradient
+
+    return weighted_sum(flat)
 
 
 def axis_taps(start: Any, extent: Any, length: Any, *, bins: int, sampling_ratio: int) -> tuple[Any, Any]:
