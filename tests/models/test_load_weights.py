@@ -129,6 +129,20 @@ def test_a_detector_takes_a_classifiers_backbone(file_name: str, tmp_path: Path)
     np.testing.assert_allclose(c5(images), deep(images), rtol=1e-5, atol=1e-6)
 
 
+def test_a_c4_detector_takes_the_last_stage_for_its_heads(tmp_path: Path) -> None:
+    classifier = randomized(zoo.build("resnet18", num_classes=4, input_shape=(64, 64, 3)))
+    path = save(classifier, tmp_path / "model.keras")
+    detector = zoo.build("mask_rcnn_resnet18_c4", num_classes=3, channels=32, weights=path)
+    for part, name in ((detector.features, "stem_conv"), (detector.trunk, "stage5_block2_norm2")):
+        given, taken = classifier.get_layer(name).get_weights(), part.get_layer(name).get_weights()
+        for old, new in zip(given, taken, strict=True):
+            np.testing.assert_array_equal(old, new)
+    freeze_stages(detector, 5)
+    assert not detector.trunk.trainable_variables
+    assert not detector.features.trainable_variables
+    assert detector.box_head.trainable_variables
+
+
 def test_a_backbone_with_another_stem_or_norm_is_refused(tmp_path: Path) -> None:
     small_stem = save(zoo.build("resnet18", **SMALL), tmp_path / "small.keras")
     with pytest.raises(UserError, match=r"differs in 1 layers: 'stem_conv' has variables of shapes"):

@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import logging
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -69,6 +70,7 @@ def _score_run(arguments: argparse.Namespace) -> tuple[Evaluation, Path]:
 
 def _score_saved_model(arguments: argparse.Namespace) -> tuple[Evaluation, Path]:
     metadata = read_metadata(arguments.saved_model)
+    logging.getLogger("absl").addFilter(_concerns_scores)
     try:
         signatures = tf.saved_model.load(str(arguments.saved_model)).signatures
     except (OSError, tf.errors.OpError) as error:
@@ -77,6 +79,11 @@ def _score_saved_model(arguments: argparse.Namespace) -> tuple[Evaluation, Path]
     evaluation = evaluate_signatures(signatures, task, arguments.split, batch_size=config.batch_size)
     path = arguments.saved_model.resolve()
     return evaluation, path.with_name(f"{path.name}.evaluation")
+
+
+def _concerns_scores(record: logging.LogRecord) -> bool:
+    """Not so TensorFlow's line, for each normalization, that its gradient wasn't saved: nothing is trained."""
+    return "unsaved custom gradients" not in record.getMessage()
 
 
 def _task(

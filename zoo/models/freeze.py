@@ -29,8 +29,8 @@ def freeze_stages(model: keras.Model, stages: int) -> None:
     """
     if not 0 <= stages <= LAST_STAGE:
         raise UserError(f"`freeze` must be from 0 (nothing) to {LAST_STAGE} (all stages). Received: freeze={stages}.")
-    layers = getattr(model, "features", model).layers
-    frozen = [layer for layer in layers if 0 < _stage(layer.name) <= stages]
+    parts = [part for part in model.layers if isinstance(part, keras.Model)]  # of a detector
+    frozen = [layer for part in parts or [model] for layer in part.layers if 0 < _stage(layer.name) <= stages]
     if stages and not frozen:
         raise UserError(f"`freeze` must be 0 for {model.name}, which has no stages. Received: freeze={stages}.")
     for layer in frozen:
