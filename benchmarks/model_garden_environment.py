@@ -35,7 +35,7 @@ def make_environment(folder: Path) -> None:
     """
     if folder.exists() and not (folder / "pyvenv.cfg").exists() and any(folder.iterdir()):
         raise FileExistsError(f"{folder} holds something else than a virtual environment")
-    venv.create(folder, with_pip=True)
+    venv.create(folder, with_pip=True, symlinks=True)
     # Its progress goes where ours does: stdout is for the table.
     subprocess.run([interpreter(folder), "-m", "pip", "install", "--quiet", *PACKAGES], check=True, stdout=sys.stderr)
     (folder / _COMPLETE).write_text("\n".join(PACKAGES) + "\n", encoding="utf-8")

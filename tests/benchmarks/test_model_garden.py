@@ -85,7 +85,7 @@ def test_the_full_run_is_the_promised_one():
 
 def test_the_environment_is_made_once_and_nowhere_else(tmp_path, monkeypatch):
     commands = []
-    monkeypatch.setattr("venv.create", lambda folder, with_pip: folder.mkdir())
+    monkeypatch.setattr("venv.create", lambda folder, **_: folder.mkdir())
     monkeypatch.setattr(subprocess, "run", lambda command, **_: commands.append(command))
     folder = tmp_path / "new"
     assert not is_complete(folder)
