@@ -24,8 +24,9 @@ def draw_curves(history: pd.DataFrame, path: Path, *, watch: str) -> None:
         watch.replace("_", " "): {watch: "training", f"val_{watch}": "validation"},
         "learning rate": {"learning_rate": None},
     }
-    figure = Figure(figsize=(12, 3.6), layout="constrained")
-    for axes, (label, columns) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
+    shown = {label: columns for label, columns in panels.items() if any(column in history for column in columns)}
+    figure = Figure(figsize=(4 * len(shown), 3.6), layout="constrained")
+    for axes, (label, columns) in zip(figure.subplots(1, len(shown), squeeze=False).flat, shown.items(), strict=True):
         for column, legend in columns.items():
             if column in history:
                 axes.plot(history["epoch"], history[column], marker="o", markersize=3, label=legend)
