@@ -1,6 +1,7 @@
 """Settings that every test shares: two virtual CPU devices, a backend that stays fixed, real data."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,10 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import pytest
+
+# A shell has its background jobs ignore Ctrl-C, and all that they start inherits it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 if os.environ["KERAS_BACKEND"] == "tensorflow":
     import tensorflow as tf

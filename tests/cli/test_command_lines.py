@@ -209,7 +209,7 @@ def test_detection_from_training_to_the_scores_of_a_saved_model(shared_data, tmp
     assert {"objectness_loss", "anchor_box_loss", "class_loss", "box_loss", "mask_loss"} < set(history.columns)
     assert history["val_mask_AP"].iloc[-1] == pytest.approx(trained["mask_AP"], abs=1e-6)
     for name, source in (("run", ["--run", str(run)]), ("export", ["--saved-model", str(run / "export"), *data])):
-        output = tmp_path / name
+        output = tmp_path / f"scores of {name}"
         assert evaluate.main([*source, "--split", "validation", "--output", str(output)]) == 0
         files = {"metrics.json", "per_class.csv", "gallery.png", "coco_results.json"}
         assert {path.name for path in output.iterdir()} == files
@@ -223,7 +223,7 @@ def test_detection_from_training_to_the_scores_of_a_saved_model(shared_data, tmp
     [
         (["--model", "resnet50", "--dataset", "coco"], "`model` must be one for detection with the data set coco"),
         (["--model", "mask_rcnn_resnet18_fpn"], "`model` must be one for image classification with the data set"),
-        (["--model", "mask_rcnn_resnet18", "--dataset", "coco"], "Did you mean mask_rcnn_resnet18_fpn"),
+        (["--model", "mask_rcnn_resnet18", "--dataset", "coco"], "Did you mean mask_rcnn_resnet18_c4"),
         (["--dataset", "coco"], "needs `data_dir`"),
         (["--freeze", "6"], "`freeze` must be from 0"),
         (["--augmentation", "flop"], "`augmentation` must be one of"),

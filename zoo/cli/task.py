@@ -15,6 +15,8 @@ from zoo.data import (
     load,
     load_detection,
 )
+from zoo.data.augmentations import AUGMENTATIONS
+from zoo.data.detection_augmentations import AUGMENTATIONS as DETECTION_AUGMENTATIONS
 from zoo.errors import UserError, unknown_name
 from zoo.models.norms import parse_norm
 from zoo.tasks import Detection, ImageClassification, Task
@@ -45,6 +47,9 @@ def refuse_unknown_names(config: TrainConfig) -> None:
             f"{', '.join(of_task)}. Received: model={config.model!r}. Choose one of these, or another --dataset."
         )
     parse_norm(config.norm)
+    augmentations = DETECTION_AUGMENTATIONS if task == "detection" else AUGMENTATIONS
+    if config.augmentation is not None and config.augmentation not in augmentations:
+        raise unknown_name("augmentation", config.augmentation, augmentations)
 
 
 def load_dataset(config: TrainConfig) -> AnyDataset:
