@@ -23,6 +23,7 @@ from zoo.metrics.coco_ap import Kind
 from zoo.models.freeze import freeze_stages
 from zoo.tasks.detection_scores import score_detections
 from zoo.tasks.detection_serving import DetectionServing
+from zoo.tasks.splits import records_of
 from zoo.tasks.task import Evaluation, ServingBatch, Signature
 
 
@@ -174,12 +175,7 @@ class Detection:
         }
 
     def _records(self, split: str) -> DetectionRecords:
-        if split not in self.dataset.splits:
-            raise UserError(
-                f"`split` must be one that the data has: {', '.join(self.dataset.splits)}. Received: "
-                f"split={split!r} of {self.dataset.spec.name}. Give a --data-dir that holds it."
-            )
-        return self.dataset.splits[split]
+        return records_of(self.dataset, split)
 
     def _example_images(self, count: int) -> np.ndarray:
         height, width = 40 + 24 * count, 120 - 16 * count

@@ -12,9 +12,9 @@ from PIL import Image
 
 import zoo
 from zoo.data import Dataset, Records, evaluation_batches, file_batches, image_ops, training_batches
-from zoo.errors import UserError
 from zoo.metrics import classification_scores, draw_confusion, per_class_table
 from zoo.models.freeze import freeze_stages
+from zoo.tasks.splits import records_of
 from zoo.tasks.task import Evaluation, ServingBatch, Signature
 
 
@@ -175,12 +175,7 @@ class ImageClassification:
         }
 
     def _records(self, split: str) -> Records:
-        if split not in self.dataset.splits:
-            raise UserError(
-                f"`split` must be one that the data has: {', '.join(self.dataset.splits)}. Received: "
-                f"split={split!r} of {self.dataset.spec.name}. Give a --data-dir that holds it."
-            )
-        return self.dataset.splits[split]
+        return records_of(self.dataset, split)
 
     def _example_images(self, count: int) -> np.ndarray:
         spec = self.dataset.spec
