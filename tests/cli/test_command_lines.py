@@ -226,6 +226,8 @@ def test_detection_from_training_to_the_scores_of_a_saved_model(shared_data, tmp
         (["--model", "mask_rcnn_resnet18", "--dataset", "coco"], "Did you mean mask_rcnn_resnet18_c4"),
         (["--dataset", "coco"], "needs `data_dir`"),
         (["--freeze", "6"], "`freeze` must be from 0"),
+        (["--model-options", "stm=small"], "Did you mean stem"),
+        (["--model-options", "weights=x.keras"], "`option of resnet50` must be one of stem"),
         (["--augmentation", "flop"], "`augmentation` must be one of"),
     ],
 )

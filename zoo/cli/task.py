@@ -18,6 +18,7 @@ from zoo.data import (
 from zoo.data.augmentations import AUGMENTATIONS
 from zoo.data.detection_augmentations import AUGMENTATIONS as DETECTION_AUGMENTATIONS
 from zoo.errors import UserError, unknown_name
+from zoo.models.build import check_options
 from zoo.models.norms import parse_norm
 from zoo.tasks import Detection, ImageClassification, Task
 from zoo.training.config import TrainConfig
@@ -47,6 +48,7 @@ def refuse_unknown_names(config: TrainConfig) -> None:
             f"{', '.join(of_task)}. Received: model={config.model!r}. Choose one of these, or another --dataset."
         )
     parse_norm(config.norm)
+    check_options(config.model, config.model_options)
     augmentations = DETECTION_AUGMENTATIONS if task == "detection" else AUGMENTATIONS
     if config.augmentation is not None and config.augmentation not in augmentations:
         raise unknown_name("augmentation", config.augmentation, augmentations)

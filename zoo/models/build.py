@@ -114,7 +114,7 @@ def build(
     is_detector = name in MASK_RCNNS
     if input_shape is None:
         input_shape = (None, None, 3) if is_detector else (224, 224, 3)
-    _check_options(options, name=name, valid=option_names(name) if is_detector else _FAMILY_OF[name].options())
+    check_options(name, options)
     _check_num_classes(num_classes)
     _check_input_shape(input_shape)
     if is_detector:
@@ -147,7 +147,15 @@ def _norm(norm: str | NormFactory | Norm, weights: str | os.PathLike[str] | None
     return parse_norm(norm) if weights is None else as_saved(parse_norm(norm), weights)
 
 
-def _check_options(options: Mapping[str, Any], *, name: str, valid: list[str]) -> None:
+def check_options(name: str, options: Mapping[str, Any]) -> None:
+    """Refuses options that the model called `name` doesn't have.
+
+    Raises:
+        zoo.errors.UserError: If there is one; the message offers the nearest.
+
+    >>> check_options("resnet18", {"stem": "small"})
+    """
+    valid = option_names(name) if name in MASK_RCNNS else _FAMILY_OF[name].options()
     for option in options:
         if not valid:
             raise UserError(f"`{name}` takes no options. Received: {option}={options[option]!r}")

@@ -81,6 +81,10 @@ class Settings:
     detection_smallest_side: float = 0.0
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not _is_like(value, field.default) and not (value is None and field.name == "crowd_covers"):
+                raise UserError(f"`{field.name}` must be such as {field.default!r}. Received: {field.name}={value!r}")
         check_sampling_ratio(self.sampling_ratio)
         if len(self.anchor_sizes) != len(SIZES):
             raise UserError(
@@ -100,6 +104,15 @@ class Settings:
     def names(cls) -> list[str]:
         """The names of all settings."""
         return [field.name for field in fields(cls)]
+
+
+def _is_like(value: Any, default: Any) -> bool:
+    """Whether a value is of the kind of the default: numbers, as many as you like where that has several."""
+    if isinstance(default, tuple):
+        return isinstance(value, tuple | list) and all(_is_like(each, default[0]) for each in value)
+    if isinstance(default, bool) or isinstance(value, bool):
+        return isinstance(default, bool) and isinstance(value, bool)
+    return isinstance(value, int if isinstance(default, int) else int | float)
 
 
 _COUNTS = (
