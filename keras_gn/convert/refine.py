@@ -12,8 +12,8 @@ from keras_gn.convert.swap import Swap
 from keras_gn.convert.tree import find_layers
 from keras_gn.typing import Tensor
 
-# Gamma and beta are few and of the size of 1: they bear three times what suits all weights.
-_LEARNING_RATE = 3e-3
+# Gamma and beta are few and of the size of 1: they bear ten times what suits all weights.
+_LEARNING_RATE = 1e-3
 
 
 def refine(
@@ -51,7 +51,8 @@ def refine(
         with _trainable(layers):
             lesson = Lesson(layers, teach, learn, output_losses(outputs_for(teach, batches)))
             loss = lesson.loss_on(batches)
-            lesson.give(batches, steps=steps, learning_rate=_LEARNING_RATE, mixup=True, verbose=verbose)
+            # Without mixtures, which help where all weights learn: so few can hardly learn the data by heart.
+            lesson.give(batches, steps=steps, learning_rate=_LEARNING_RATE, mixup=False, verbose=verbose)
             if lesson.loss_on(batches) < loss:
                 return None
     except Exception as error:  # noqa: BLE001 (what a backend raises for code that it can't trace or differentiate)

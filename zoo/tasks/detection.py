@@ -1,6 +1,5 @@
 """Object detection and instance segmentation: boxes, classes and masks."""
 
-import io
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,7 +7,6 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 
 import zoo
 from zoo.data import (
@@ -23,6 +21,7 @@ from zoo.metrics.coco_ap import Kind
 from zoo.models.freeze import freeze_stages
 from zoo.tasks.detection_scores import score_detections
 from zoo.tasks.detection_serving import DetectionServing
+from zoo.tasks.example_images import noise, png_files
 from zoo.tasks.splits import records_of
 from zoo.tasks.task import Evaluation, ServingBatch, Signature
 
@@ -178,13 +177,7 @@ class Detection:
         return records_of(self.dataset, split)
 
     def _example_images(self, count: int) -> np.ndarray:
-        height, width = 40 + 24 * count, 120 - 16 * count
-        return np.random.default_rng(count).integers(0, 256, (count, height, width, 3), dtype=np.uint8)
+        return noise(count, 40 + 24 * count, 120 - 16 * count, 3, seed=count)
 
     def _example_files(self, count: int) -> np.ndarray:
-        files = []
-        for index in range(count):
-            buffer = io.BytesIO()
-            Image.fromarray(self._example_images(index + 1)[0]).save(buffer, "PNG")
-            files.append(buffer.getvalue())
-        return np.array(files)
+        return png_files(self._example_images(index + 1)[0] for index in range(count))

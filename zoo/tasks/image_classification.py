@@ -1,6 +1,5 @@
 """Image classification: one image, one label."""
 
-import io
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,12 +7,12 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 
 import zoo
 from zoo.data import Dataset, Records, evaluation_batches, file_batches, image_ops, training_batches
 from zoo.metrics import classification_scores, draw_confusion, per_class_table
 from zoo.models.freeze import freeze_stages
+from zoo.tasks.example_images import noise, png_files
 from zoo.tasks.splits import records_of
 from zoo.tasks.task import Evaluation, ServingBatch, Signature
 
@@ -179,13 +178,7 @@ class ImageClassification:
 
     def _example_images(self, count: int) -> np.ndarray:
         spec = self.dataset.spec
-        shape = (count, spec.image_size, spec.image_size, spec.channels)
-        return np.random.default_rng(count).integers(0, 256, shape, dtype=np.uint8)
+        return noise(count, spec.image_size, spec.image_size, spec.channels, seed=count)
 
     def _example_files(self, count: int) -> np.ndarray:
-        files = []
-        for pixels in self._example_images(count):
-            buffer = io.BytesIO()
-            Image.fromarray(pixels.squeeze()).save(buffer, "PNG")
-            files.append(buffer.getvalue())
-        return np.array(files)
+        return png_files(self._example_images(count))
