@@ -9,8 +9,8 @@ two, with the same batch a worker and with the same batch in all; the share of t
 against the same step without the sum); what a checkpoint holds up and writes; what the workers' agreement about SIGTERM
 takes. Then it traces steps and counts their collective operations, and prints for every model what N GPUs send each
 other. Exits with 1 where a figure falls short, or where a graph doesn't hold what the plan counts with. `--plan` only
-counts, in half a minute, and takes every machine. `--quick` is a trial of the command itself: its figures mean nothing.
-Needs two cores, and Linux.
+counts, in about 20 seconds, and takes every machine. `--quick` is a trial of the command itself: its figures mean
+nothing. Needs two cores, and Linux.
 """
 
 import argparse

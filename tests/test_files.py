@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -39,6 +40,16 @@ def test_a_failed_folder_leaves_the_old_one(tmp_path):
         fail_half_way(target, lambda path: (path / "half").mkdir(parents=True))
     assert [path.name for path in target.iterdir()] == ["old"]
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_content_is_on_the_disk_before_its_name(tmp_path, monkeypatch):
+    target, named = tmp_path / "folder", []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: named.append((os.fstat(descriptor).st_size, target.exists())))
+    with atomic_path(target) as temporary:
+        (temporary / "inner").mkdir(parents=True)
+        (temporary / "inner" / "one").write_text("1")
+        (temporary / "two").write_text("22")
+    assert sorted(named) == [(1, False), (2, False)]
 
 
 def test_json_without_nan(tmp_path):

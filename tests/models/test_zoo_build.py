@@ -102,6 +102,7 @@ def test_channels_first(norm: str) -> None:
         ({"name": ["resnet18"]}, "`model` must be one of"),
         ({"norm": "frozen"}, r"`norm` must be one of .*Did you mean frozen_bn"),
         ({"stem": "smal"}, r"`stem` must be one of auto, large, small\..*Did you mean small\?"),
+        ({"zero_init_residual": "no"}, "`zero_init_residual` must be true or false. Received: zero_init_residual='no'"),
         ({"zero_init": True}, r"`option of resnet18` .*Did you mean zero_init_residual\?"),
         ({"name": "simplenet", "stem": "small"}, r"`simplenet` takes no options\. Received: stem='small'"),
         ({"num_classes": 0}, r"`num_classes` must be an integer above 0.*Received: num_classes=0"),

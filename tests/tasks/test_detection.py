@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import tensorflow as tf
+from pycocotools import mask as rle
 
 from zoo.data import load_detection
 from zoo.data.outlines import rasterize
@@ -116,6 +117,8 @@ def test_files_score_as_the_pipeline_does(task, model):
         assert (ours["image_id"], ours["category_id"]) == (served["image_id"], served["category_id"])
         np.testing.assert_allclose(served["bbox"], ours["bbox"], atol=0.02)
         assert served["score"] == pytest.approx(ours["score"], abs=1e-5)
+        assert rle.area(ours["segmentation"]) > 0
+        assert rle.iou([served["segmentation"]], [ours["segmentation"]], [False])[0, 0] > 0.98
     assert serving.metrics.keys() == pipeline.metrics.keys()
 
 

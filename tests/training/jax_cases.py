@@ -63,7 +63,7 @@ def test_the_devices_share_a_batch(config, task):
 
 @pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
 def test_a_run_killed_within_an_epoch_ends_with_the_same_weights_and_history(
-    tmp_path, config, task, precision, monkeypatch
+    tmp_path, config, task, precision, monkeypatch, caplog
 ):
     """Ten batches an epoch."""
     config = dataclasses.replace(config, epochs=2, precision=precision, ema=0.9)
@@ -84,7 +84,14 @@ def test_a_run_killed_within_an_epoch_ends_with_the_same_weights_and_history(
         train(config, task, tmp_path / "parts", checkpoint_every="5steps")
     monkeypatch.undo()
     assert [path.name for path in newest_first(tmp_path / "parts" / "checkpoints")] == ["step_00000005"]
+    caplog.set_level("INFO")
     assert_same(train(config, task, tmp_path / "parts"), whole, rtol=0, atol=0)
+    assert "goes on after step 5" in caplog.text
+
+
+def test_two_devices_end_when_they_no_longer_get_better(tmp_path, config, task):
+    config = dataclasses.replace(config, strategy="mirrored", epochs=6, patience=2, learning_rate=1e-12)
+    assert list(train(config, task, tmp_path)[1]["epoch"]) == [1, 2, 3]
 
 
 @pytest.mark.parametrize(

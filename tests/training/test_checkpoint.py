@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from zoo.errors import UserError
-from zoo.training.checkpoint import Checkpoints, Progress, newest_first
+from zoo.training.checkpoint import Checkpoints, Progress, _checksum, newest_first
 from zoo.training.fit import prepare
 
 
@@ -105,13 +105,24 @@ def test_where_none_is_readable_nothing_is_touched(tmp_path, training, checkpoin
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
+def test_a_changed_place_in_the_data_is_found(tmp_path, training, checkpoints, caplog):
+    save_epochs(checkpoints, training, 2)
+    file = tmp_path / "step_00000020" / "state.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "batch": 3}))
+    assert checkpoints.restore().epoch == 1
+    assert "its checksum differs" in caplog.text
+
+
 def test_going_on_on_another_backend_is_told(tmp_path, checkpoints, caplog):
     checkpoints.save(Progress(step=10, epoch=1))
     checkpoints.wait()
     checkpoints.restore()
     assert "was on" not in caplog.text
-    file = tmp_path / "step_00000010" / "state.json"
-    file.write_text(json.dumps({**json.loads(file.read_text()), "backend": "jax"}))
+    folder = tmp_path / "step_00000010"
+    content = {**json.loads((folder / "state.json").read_text()), "backend": "jax"}
+    del content["sha256"]
+    content["sha256"] = _checksum(folder / "variables.npz", content)
+    (folder / "state.json").write_text(json.dumps(content))
     assert checkpoints.restore().epoch == 1
     assert "the run was on jax and goes on on tensorflow" in caplog.text
 
@@ -144,11 +155,11 @@ def test_what_a_killed_process_left_half_written_is_removed(tmp_path, checkpoint
     assert not list(tmp_path.iterdir())
 
 
-def test_another_architecture_is_refused(tmp_path, checkpoints):
-    checkpoints.save(Progress(step=10, epoch=1))
+def test_another_architecture_is_refused(checkpoints, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, "_fingerprint", lambda self: "another")
+        checkpoints.save(Progress(step=10, epoch=1))
     checkpoints.wait()
-    file = tmp_path / "step_00000010" / "state.json"
-    file.write_text(json.dumps({**json.loads(file.read_text()), "architecture": "another"}))
     with pytest.raises(UserError, match=r"checkpoint of the same architecture.*step_00000010"):
         checkpoints.restore()
 

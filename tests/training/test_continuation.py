@@ -26,3 +26,8 @@ def test_a_run_is_continued_as_it_was_begun(monkeypatch, backend, environment, c
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert resume_command(Path("runs/a b")) == command
+
+
+def test_checkpoints_come_as_often_as_before():
+    expected = "python train.py --output run --resume --checkpoint-every 500steps"
+    assert resume_command(Path("run"), checkpoint_every="500steps") == expected

@@ -1,6 +1,7 @@
 import dataclasses
 import os
 import signal
+import time
 
 import keras
 import numpy as np
@@ -8,6 +9,7 @@ import pandas as pd
 import pytest
 
 from zoo.errors import UserError
+from zoo.training import checkpoint
 from zoo.training.checkpoint import newest_first
 from zoo.training.checkpointing import Checkpointing
 from zoo.training.fit import StopAfter, fit, prepare
@@ -119,6 +121,22 @@ def test_a_signal_leaves_a_checkpoint_of_the_last_step(tmp_path, config, task, m
     assert newest_first(folder.checkpoints)[0].name == "step_00000014"
     monkeypatch.undo()
     assert_close(weights_after(config, task, folder), whole, rtol=0, atol=0)
+
+
+def test_a_signal_while_the_last_checkpoint_is_written_is_heard(tmp_path, config, task, monkeypatch):
+    """Three epochs of ten batches."""
+    write = checkpoint._write
+
+    def terminate_and_write(target, *content):
+        if target.name == "step_00000030":
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.5)
+        write(target, *content)
+
+    monkeypatch.setattr(checkpoint, "_write", terminate_and_write)
+    with pytest.raises(PreemptedError):
+        fit(prepare(config, task), RunFolder(tmp_path))
+    assert newest_first(RunFolder(tmp_path).checkpoints)[0].name == "step_00000030"
 
 
 def test_accumulated_batches_are_one_large_one(tmp_path, config, task):

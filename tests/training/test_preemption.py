@@ -23,3 +23,14 @@ def test_sigterm_comes_as_often_as_it_likes():
             os.kill(os.getpid(), signal.SIGTERM)
         assert preemption.requested
         assert not preemption.by_user
+
+
+def test_what_the_process_was_started_to_ignore_is_ignored():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with Preemption() as preemption:
+            os.kill(os.getpid(), signal.SIGINT)
+            assert not preemption.requested
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -8,7 +8,7 @@ from zoo.training.config import TrainConfig
 from zoo.training.run_folder import RunFolder, default_path, require_space
 from zoo.training.run_folder import start as start_run
 
-METADATA = {"dataset": "digits", "class_names": ["0", "1"]}
+METADATA = {"dataset": "digits", "class_names": ["0", "1"], "examples": {"train": 10}}
 
 
 def start(path, config, *, resume):
@@ -57,17 +57,47 @@ def test_resume_refuses_other_settings(tmp_path):
         start(tmp_path / "run", dataclasses.replace(TrainConfig(), norm="bn"), resume=True)
 
 
-def test_a_run_goes_on_on_other_devices(tmp_path):
-    start(tmp_path / "run", TrainConfig(strategy="one"), resume=False)
-    moved = dataclasses.replace(TrainConfig(), strategy="multi_worker")
+def test_a_run_goes_on_on_another_machine(tmp_path):
+    start(tmp_path / "run", TrainConfig(strategy="one", jit="off", data_dir="here"), resume=False)
+    moved = TrainConfig(strategy="multi_worker", jit="auto", data_dir="there")
     assert start(tmp_path / "run", moved, resume=True).read_config() == moved
 
 
-def test_resume_refuses_other_data(tmp_path):
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"class_names": ["1", "0"]}, r"class_names \['1', '0'\] instead of \['0', '1'\]"),
+        ({"examples": {"train": 11}}, r"examples \{'train': 11\} instead of \{'train': 10\}"),
+    ],
+)
+def test_resume_refuses_other_data(tmp_path, changes, message):
     start(tmp_path / "run", TrainConfig(), resume=False)
-    other = {**METADATA, "class_names": ["1", "0"]}
-    with pytest.raises(UserError, match="`resume` needs the data that the run began with"):
-        start_run(tmp_path / "run", TrainConfig(), other, resume=True)
+    with pytest.raises(UserError, match=r"`resume` needs the data that the run began with.*" + message):
+        start_run(tmp_path / "run", TrainConfig(), {**METADATA, **changes}, resume=True)
+
+
+def test_a_run_that_was_killed_while_its_folder_was_made_starts_again(tmp_path, monkeypatch):
+    class KillError(Exception):
+        pass
+
+    def kill(self):
+        raise KillError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainConfig, "to_json", kill)
+        with pytest.raises(KillError):
+            start(tmp_path, TrainConfig(), resume=False)
+    assert RunFolder(tmp_path).task_file.exists()
+    assert start(tmp_path, TrainConfig(), resume=False).read_config() == TrainConfig()
+
+
+def test_a_resume_removes_half_written_files(tmp_path):
+    start(tmp_path, TrainConfig(), resume=False)
+    (tmp_path / ".0123abcd.best.keras").write_bytes(b"half a model")
+    (tmp_path / ".0123abcd.export").mkdir()
+    (tmp_path / ".mine").write_text("not ours")
+    start(tmp_path, TrainConfig(), resume=True)
+    assert {path.name for path in tmp_path.iterdir()} == {"config.json", "task.json", ".mine"}
 
 
 def test_a_damaged_best_model_is_named(tmp_path):

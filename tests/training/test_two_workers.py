@@ -46,13 +46,22 @@ def assert_ends_alike(folder, weights, whole):
 
 def test_two_workers_go_on_with_a_run_of_one_device(workers, whole):
     name = "begun on one device"
+    assert [worker["resumed after"].item() for worker in workers] == [job.CRASH_STEP] * 2
     assert_ends_alike(Path(workers[0]["folder"].item(), name), workers[0][name], whole)
 
 
-def test_one_device_goes_on_with_a_run_of_two_workers(workers, whole):
+def test_one_device_goes_on_with_a_run_of_two_workers(workers, whole, caplog):
+    caplog.set_level("INFO")
     folder = Path(workers[0]["folder"].item(), "begun by two workers")
     assert newest_first(RunFolder(folder).checkpoints)[0].name == f"step_{job.CRASH_STEP:08d}"
     assert_ends_alike(folder, job.train("one", "float32", folder, epochs=3)[1], whole)
+    assert f"goes on after step {job.CRASH_STEP}" in caplog.text
+
+
+def test_two_workers_end_when_they_no_longer_get_better(workers):
+    """Its first epoch is the best one, for nothing is learned."""
+    folder = RunFolder(Path(workers[0]["folder"].item(), "standing"))
+    assert list(pd.read_csv(folder.history_file)["epoch"]) == [1, 2, 3]
 
 
 def test_an_epoch_has_every_example_once(workers):

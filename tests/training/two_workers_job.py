@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -18,6 +19,7 @@ from zoo import data
 from zoo.models.norms import parse_norm
 from zoo.tasks import ImageClassification
 from zoo.training.agreement import Agreement
+from zoo.training.checkpoint import Checkpoints, Progress
 from zoo.training.checkpointing import Checkpointing
 from zoo.training.config import TrainConfig
 from zoo.training.distribute import make_strategy, sum_over_workers
@@ -55,18 +57,19 @@ def numbered_digits() -> data.Dataset:
     return dataclasses.replace(dataset, splits=splits, spec=spec)
 
 
-def train(strategy: str, precision: str, folder: Path, *, epochs: int = 1) -> tuple[np.ndarray, np.ndarray]:
+def train(
+    strategy: str, precision: str, folder: Path, *, epochs: int = 1, **settings: Any
+) -> tuple[np.ndarray, np.ndarray]:
     """The weights before and after some epochs; a checkpoint every two steps."""
     config = TrainConfig(
         model="simplenet",
         norm="gn:groups=4",
         batch_size=16,
         epochs=epochs,
-        learning_rate=0.02,
         learning_rate_batch=None,
         strategy=strategy,
         precision=precision,
-        ema=0.9,
+        **{"learning_rate": 0.02, "ema": 0.9, **settings},
     )
     task = Numbered(dataset=numbered_digits(), model=config.model, norm=config.norm)
     training = prepare(config, task)
@@ -91,6 +94,20 @@ def train_and_crash(strategy: str, folder: Path) -> None:
         patch.setattr(Checkpointing, "on_train_batch_end", crash)
         with contextlib.suppress(CrashError):
             train(strategy, "float32", folder, epochs=3)
+
+
+def steps_restored() -> list[int]:
+    """A list that gets the step of each checkpoint that is restored from now on, 0 where there is none."""
+    steps: list[int] = []
+    restore = Checkpoints.restore
+
+    def restore_and_tell(self: Checkpoints) -> Progress:
+        progress = restore(self)
+        steps.append(progress.step)
+        return progress
+
+    Checkpoints.restore = restore_and_tell
+    return steps
 
 
 def vector(model: keras.Model) -> np.ndarray:
@@ -142,7 +159,11 @@ def main() -> None:
         _, found[precision] = train("multi_worker", precision, folder / precision)
         found[f"{precision} computed"] = np.array(computed)
         computed.clear()
+    resumed = steps_restored()
     _, found["begun on one device"] = train("multi_worker", "float32", folder / "begun on one device", epochs=3)
+    found["resumed after"] = np.array(resumed.pop())
+    standing = {"learning_rate": 1e-12, "ema": None, "patience": 2}
+    train("multi_worker", "float32", folder / "standing", epochs=6, **standing)
     train_and_crash("multi_worker", folder / "begun by two workers")
     for norm in ("sync_bn", "bn"):
         found |= normalize(norm, index)

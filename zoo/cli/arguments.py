@@ -115,10 +115,10 @@ def _how_to_train() -> _Groups:
             },
             "decay_norm": {"action": argparse.BooleanOptionalAction, "help": "decay gamma and beta as well"},
             "schedule": {"help": ", ".join(config.SCHEDULES)},
-            "warmup": {"metavar": "DURATION", "help": "linear warm-up, as 5 (epochs) or 500steps"},
+            "warmup": {"metavar": "DURATION", "help": "linear warm-up, as 5 (epochs), 500steps or 10%% (of the run)"},
             "milestones": {
                 "metavar": "DURATIONS",
-                "help": "of schedule step, as 30,60,90 or 500steps,800steps",
+                "help": "of schedule step, as 30,60,90 (epochs), 500steps,800steps or 67%%,89%% (of the run)",
             },
             "label_smoothing": {"type": float, "metavar": "X", "help": "share spread over all classes"},
             "clip_norm": {"type": _optional(float), "metavar": "X", "help": "largest norm of the gradient"},

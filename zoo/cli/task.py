@@ -16,6 +16,7 @@ from zoo.data import (
     load_detection,
 )
 from zoo.data.augmentations import AUGMENTATIONS
+from zoo.data.dataset import SPLITS
 from zoo.data.detection_augmentations import AUGMENTATIONS as DETECTION_AUGMENTATIONS
 from zoo.errors import UserError, unknown_name
 from zoo.models.build import check_options
@@ -50,6 +51,11 @@ def refuse_unknown_names(config: TrainConfig) -> None:
     parse_norm(config.norm)
     check_options(config.model, config.model_options)
     augmentations = DETECTION_AUGMENTATIONS if task == "detection" else AUGMENTATIONS
+    if task == "detection" and config.label_smoothing:
+        raise UserError(
+            "`label_smoothing` is for classification; a detector's losses have none. "
+            f"Received: label_smoothing={config.label_smoothing}. Leave it out."
+        )
     if config.augmentation is not None and config.augmentation not in augmentations:
         raise unknown_name("augmentation", config.augmentation, augmentations)
 
@@ -73,6 +79,11 @@ def prepared_spec(config: TrainConfig) -> DatasetSpec | DetectionSpec:
     chosen = {"image_size": config.image_size, "augmentation": config.augmentation}
     given = {name: value for name, value in chosen.items() if value is not None}
     return dataclasses.replace(catalog[config.dataset], **given)
+
+
+def describe(task: Task) -> dict[str, Any]:
+    """What a run keeps of its task: what it says of itself, and how many examples each split has."""
+    return {**task.metadata(), "examples": {split: task.examples(split) for split in SPLITS}}
 
 
 def dataset_as_described(config: TrainConfig, described: Mapping[str, Any]) -> AnyDataset:

@@ -10,14 +10,14 @@ from pathlib import Path
 from zoo.cli import command
 from zoo.cli.arguments import add_config_arguments, config_overrides
 from zoo.cli.export import export_run
-from zoo.cli.task import make_task, refuse_unknown_names
+from zoo.cli.task import describe, make_task, refuse_unknown_names
 from zoo.errors import UserError
 from zoo.files import write_json
 from zoo.recipes import RECIPES, get_recipe
 from zoo.tasks import Task
 from zoo.training.checkpoint import newest_first
 from zoo.training.config import TrainConfig
-from zoo.training.continuation import resume_command
+from zoo.training.continuation import EVERY_EPOCH, resume_command
 from zoo.training.distribute import has_several_workers, is_chief, make_strategy, sum_over_workers
 from zoo.training.duration import interval_in_steps
 from zoo.training.evaluation import evaluate_model, save_evaluation
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument(
         "--checkpoint-every",
-        default="1epoch",
+        default=EVERY_EPOCH,
         metavar="DURATION",
         help="as 0.5 (epochs) or 500steps; the end of an epoch always leaves a checkpoint (default: 1epoch)",
     )
@@ -71,19 +71,20 @@ def train(arguments: argparse.Namespace) -> None:
     logger.info(task.summary())
     prepare_native_kernel()
     training = prepare(config, task)
-    if chief:
+    if chief and not resume:
         require_space(path, training.model.count_params())
-    folder = start(path, config, task.metadata(), resume=resume) if chief else RunFolder(path)
+    folder = start(path, config, describe(task), resume=resume) if chief else RunFolder(path)
     if resume and not newest_first(folder.checkpoints):
         logger.info("there is no checkpoint yet in %s: starts at the first step", folder.checkpoints)
+    continuation = resume_command(path, checkpoint_every=arguments.checkpoint_every)
     try:
         fit(training, folder, checkpoint_every=arguments.checkpoint_every)
     except KeyboardInterrupt:
-        sys.stderr.write(f"\nInterrupted. Continue with: {resume_command(path)}\n")
+        sys.stderr.write(f"\nInterrupted. Continue with: {continuation}\n")
         raise
     except PreemptedError as error:
         by_what = "Ctrl-C" if error.by_user else "SIGTERM"
-        logger.info("ended by %s, with a checkpoint; continue with: %s", by_what, resume_command(path))
+        logger.info("ended by %s, with a checkpoint; continue with: %s", by_what, continuation)
         raise
     if chief:
         _finish(config, task, folder)

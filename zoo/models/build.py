@@ -11,8 +11,9 @@ import keras
 from zoo.errors import UserError, unknown_name
 from zoo.models.load_weights import load_weights
 from zoo.models.mask_rcnn.build import BUILDERS as MASK_RCNNS
-from zoo.models.mask_rcnn.build import option_names
+from zoo.models.mask_rcnn.build import check_option_values, option_names
 from zoo.models.norms import Norm, NormFactory, channel_axis, parse_norm
+from zoo.models.options import check_kinds
 from zoo.models.resnet import SPECS as RESNETS
 from zoo.models.resnet import resnet_features, resnet_logits
 from zoo.models.resnet_v2 import SPECS as RESNETS_V2
@@ -148,10 +149,10 @@ def _norm(norm: str | NormFactory | Norm, weights: str | os.PathLike[str] | None
 
 
 def check_options(name: str, options: Mapping[str, Any]) -> None:
-    """Refuses options that the model called `name` doesn't have.
+    """Refuses options that the model called `name` doesn't have, and values that they can't have.
 
     Raises:
-        zoo.errors.UserError: If there is one; the message offers the nearest.
+        zoo.errors.UserError: If there is one; where the name is unknown, the message offers the nearest.
 
     >>> check_options("resnet18", {"stem": "small"})
     """
@@ -161,6 +162,10 @@ def check_options(name: str, options: Mapping[str, Any]) -> None:
             raise UserError(f"`{name}` takes no options. Received: {option}={options[option]!r}")
         if option not in valid:
             raise unknown_name(f"option of {name}", option, valid)
+    if name in MASK_RCNNS:
+        check_option_values(name, options)
+    else:
+        check_kinds(_FAMILY_OF[name].features, options)
 
 
 def _check_num_classes(num_classes: Any) -> None:

@@ -22,5 +22,5 @@ IMAGENET_GN = TrainConfig(
     weight_decay=1e-4,
     decay_norm=True,
     schedule="step",
-    milestones=("30", "60", "90"),
+    milestones=("30%", "60%", "90%"),
 )

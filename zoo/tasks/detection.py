@@ -120,10 +120,10 @@ class Detection:
         return outputs
 
     def serving_batches(self, split: str, batch_size: int) -> Iterator[ServingBatch]:
-        """A split as a client would send it: the bytes of files."""
+        """A split as a client would send it: the bytes of files, one at a time, for the masks come in pixels."""
         records = self._records(split)
         size_of = dict(zip(records.image_ids.tolist(), records.sizes, strict=True))
-        for files, ids in detection_file_batches(records, batch_size=batch_size):
+        for files, ids in detection_file_batches(records, batch_size=1):
             sizes = np.stack([size_of[number] for number in ids.numpy().tolist()])
             labels = {"image_id": ids.numpy(), "original_size": sizes}
             yield ServingBatch("serve_encoded", {"encoded_images": files}, labels)
@@ -143,10 +143,9 @@ class Detection:
         serving = DetectionServing(model, self.dataset.spec, self.dataset.class_names)
         pixels = tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")
         files = tf.TensorSpec([None], tf.string, name="encoded_images")
-        sizes = (1, 2)  # of batches; a third image size comes with the files
         return [
-            Signature("serve", serving.serve, pixels, self._example_images, sizes),
-            Signature("serve_encoded", serving.serve_encoded, files, self._example_files, sizes),
+            Signature("serve", serving.serve, pixels, self._example_images, batch_sizes=(1, 2)),
+            Signature("serve_encoded", serving.serve_encoded, files, self._example_files, batch_sizes=(1, 3)),
         ]
 
     def summary(self) -> str:

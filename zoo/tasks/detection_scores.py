@@ -63,12 +63,16 @@ def _images(results: Iterable[tuple[Found, Found]], *, masks: bool) -> Iterator[
                 height, width = (int(side) for side in labels["original_size"][row])
                 cells = found["masks"][row, :count]
                 pasted = _pasted(cells, one["boxes"], (height, width)) if is_resized else cells[:, :height, :width]
-                one["masks"] = pasted.astype(bool)
+                one["masks"] = pasted.astype(bool, copy=False)
             yield int(labels["image_id"][row]), one
 
 
 def _pasted(masks: np.ndarray, boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    return np.asarray(paste_masks(masks, boxes, size=size)) >= MASK_FROM
+    """bool [N, height, width], one after the other: as numbers all of a photograph's would take gigabytes."""
+    pasted = np.empty((len(masks), *size), bool)
+    for row, (mask, box) in enumerate(zip(masks, boxes, strict=True)):
+        pasted[row] = np.asarray(paste_masks(mask, box, size=size)) >= MASK_FROM
+    return pasted
 
 
 def _picture(path: str, found: dict[str, Any], class_names: Sequence[str]) -> Picture:

@@ -15,7 +15,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_gn.files import atomic_path
+from keras_gn.files import atomic_path, remove_unfinished
 from zoo.errors import UserError
 from zoo.training.backend import training_backend
 from zoo.training.distribute import from_chief, is_chief
@@ -157,7 +157,7 @@ class Checkpoints:
 
     def _newest(self) -> tuple[tuple[Path, dict[str, Any], dict[str, list[np.ndarray]]] | None, list[Path]]:
         """The newest that can be read, and those newer that can't; removes what a killed process left unfinished."""
-        _remove_unfinished(self.folder)
+        remove_unfinished(self.folder, "*step_*")
         unreadable: list[Path] = []
         for path in newest_first(self.folder):
             try:
@@ -171,12 +171,6 @@ class Checkpoints:
 def newest_first(folder: Path) -> list[Path]:
     """The checkpoints in a folder."""
     return sorted(folder.glob("step_*"), key=_step, reverse=True)
-
-
-def _remove_unfinished(folder: Path) -> None:
-    """What a process left that was killed while it wrote: folders of another name, see `atomic_path`."""
-    for path in folder.glob(".*.step_*"):
-        shutil.rmtree(path)
 
 
 def _warn_of_other_backend(name: str | None) -> None:
@@ -197,7 +191,7 @@ def _write(target: Path, arrays: dict[str, list[np.ndarray]], content: dict[str,
         file = _arrays_file(temporary)
         numbered = {f"{kind}_{index}": array for kind, each in arrays.items() for index, array in enumerate(each)}
         np.savez(file, **numbered)
-        content = {**content, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+        content = {**content, "sha256": _checksum(file, content)}
         _state_file(temporary).write_text(json.dumps(content, indent=2), encoding="utf-8")
     for old in newest_first(target.parent)[KEEP:]:
         shutil.rmtree(old)
@@ -206,13 +200,18 @@ def _write(target: Path, arrays: dict[str, list[np.ndarray]], content: dict[str,
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, list[np.ndarray]]]:
     content = json.loads(_state_file(path).read_text(encoding="utf-8"))
     file = _arrays_file(path)
-    if hashlib.sha256(file.read_bytes()).hexdigest() != content.pop("sha256"):
+    if content.pop("sha256") != _checksum(file, content):
         raise ValueError("its checksum differs")
     with np.load(file, allow_pickle=False) as stored:
         arrays: dict[str, list[np.ndarray]] = {"state": [], "metric": []}
         for name in stored.files:  # in the order of writing
             arrays[name.partition("_")[0]].append(stored[name])
     return content, arrays
+
+
+def _checksum(file: Path, content: dict[str, Any]) -> str:
+    """Of the arrays and of all that stands beside them."""
+    return hashlib.sha256(file.read_bytes() + json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _values(variables: Iterable[keras.Variable]) -> list[np.ndarray]:

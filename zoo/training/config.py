@@ -21,7 +21,7 @@ class TrainConfig:
     """One run. Recipes are instances of it; the command line replaces single fields.
 
     A duration (`warmup`, `milestones`) is a string: `"5"` or `"5epochs"` counts epochs, fractions allowed,
-    `"500steps"` counts optimizer steps (see `zoo.training.duration.in_steps`).
+    `"500steps"` counts optimizer steps, `"10%"` is a share of the run (see `zoo.training.duration.in_steps`).
     """
 
     model: str = "resnet50"

@@ -28,7 +28,7 @@ from zoo.training.duration import interval_in_steps
 from zoo.training.early_stopping import EarlyStopping, has_stopped_early
 from zoo.training.nan_guard import NanGuard
 from zoo.training.optimizer import make_optimizer
-from zoo.training.preemption import Preemption
+from zoo.training.preemption import PreemptedError, Preemption
 from zoo.training.progress_bar import ProgressBar
 from zoo.training.recorder import Recorder
 from zoo.training.run_folder import RunFolder
@@ -123,8 +123,10 @@ def fit(training: Training, folder: RunFolder, *, checkpoint_every: str = "1epoc
         UserError: a checkpoint of another architecture, or a loss that is no longer finite.
         PreemptedError: a SIGTERM or Ctrl-C came; the newest checkpoint is that of the last step.
     """
-    every = interval_in_steps(checkpoint_every, training.steps_per_epoch, argument="checkpoint_every")
-    trainer = training.trainer
+    trainer, total_steps = training.trainer, training.total_steps
+    every = interval_in_steps(
+        checkpoint_every, training.steps_per_epoch, total_steps=total_steps, argument="checkpoint_every"
+    )
     with contextlib.ExitStack() as stack:
         checkpoints = stack.enter_context(contextlib.closing(Checkpoints(folder.checkpoints, trainer)))
         with trainer.distribute_strategy.scope():
@@ -155,6 +157,9 @@ def fit(training: Training, folder: RunFolder, *, checkpoint_every: str = "1epoc
         _fit_epochs(
             training, progress, callbacks, last_epoch=math.ceil(training.total_steps / training.steps_per_epoch)
         )
+        checkpoints.wait()  # still safe from a SIGTERM
+        if preemption.requested:
+            raise PreemptedError(by_user=preemption.by_user)
 
 
 def is_complete(training: Training, progress: Progress) -> bool:

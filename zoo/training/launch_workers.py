@@ -148,8 +148,8 @@ class ReceivedSignals:
 
     def __enter__(self) -> "ReceivedSignals":
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
-                continue  # nohup
+            if signal.getsignal(number) == signal.SIG_IGN:
+                continue  # as SIGHUP by nohup
             self._previous[number] = signal.signal(number, lambda received, _: self.numbers.append(received))
         return self
 

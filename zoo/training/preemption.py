@@ -21,6 +21,8 @@ class PreemptedError(Exception):
 class Preemption:
     """Notes SIGTERM and Ctrl-C while it is entered, instead of ending the process.
 
+    One that the process was started to ignore, as Ctrl-C is by what a script starts in the background, it ignores.
+
     `requested`: whether one of them came; `by_user`: whether it was Ctrl-C, which ends the process the second time.
     """
 
@@ -29,7 +31,8 @@ class Preemption:
         self.by_user = False
 
     def __enter__(self) -> Self:
-        self._before = {number: signal.signal(number, self._note) for number in (signal.SIGTERM, signal.SIGINT)}
+        heard = [number for number in (signal.SIGTERM, signal.SIGINT) if signal.getsignal(number) is not signal.SIG_IGN]
+        self._before = {number: signal.signal(number, self._note) for number in heard}
         return self
 
     def __exit__(

@@ -12,9 +12,14 @@ import keras
 
 import keras_gn  # noqa: F401  its layers, to load models with them
 import zoo.models.build  # noqa: F401  and its models
+from keras_gn.files import remove_unfinished
 from zoo.errors import UserError
 from zoo.files import write_json
 from zoo.training.config import TrainConfig
+from zoo.training.continuation import resume_command
+
+# What may differ where a run goes on: its devices, their compiler, and where the data lie.
+_OF_THE_MACHINE = ("strategy", "jit", "data_dir")
 
 
 def _inside(name: str) -> property:
@@ -56,7 +61,7 @@ class RunFolder:
         if not self.best_model.exists():
             raise UserError(
                 f"`run` must have ended an epoch: {self.best_model} is missing. Received: run={str(self.path)!r}. "
-                f"Continue it with: python train.py --output {self.path} --resume"
+                f"Continue it with: {resume_command(self.path)}"
             )
         try:
             return keras.models.load_model(self.best_model, compile=False)
@@ -129,7 +134,8 @@ def start(path: Path, config: TrainConfig, metadata: dict[str, Any], *, resume: 
     Args:
         path: the folder.
         config: the configuration, kept as `config.json`.
-        metadata: what the task says of itself, its class names among it, kept as `task.json`.
+        metadata: what the task says of itself, its class names and how many examples it has among it, kept as
+            `task.json`.
         resume: whether the run exists already.
 
     Raises:
@@ -138,14 +144,12 @@ def start(path: Path, config: TrainConfig, metadata: dict[str, Any], *, resume: 
     """
     refuse_conflict(path, config, resume=resume)
     folder = RunFolder(path)
-    if resume and folder.read_task() != metadata:
-        raise UserError(
-            f"`resume` needs the data that the run began with. Received: {metadata['class_names'][:5]}... of "
-            f"{metadata['dataset']}, which differ from {folder.task_file}. Restore the data, or start a new run."
-        )
+    if resume:
+        _refuse_other_data(folder, metadata)
+        remove_unfinished(path)
     try:
-        write_json(folder.config_file, config.to_json())
         write_json(folder.task_file, metadata)
+        write_json(folder.config_file, config.to_json())  # the last one: by this file a folder is a run
     except OSError as error:
         raise UserError(
             f"`output` must be a folder that can be written to. Received: output={str(path)!r} ({error}). "
@@ -179,11 +183,29 @@ def _nothing_to_lose(path: Path) -> bool:
     return set(path.iterdir()) <= begun and not any(folder.checkpoints.glob("*"))
 
 
+def _refuse_other_data(folder: RunFolder, metadata: dict[str, Any]) -> None:
+    stored = folder.read_task()
+    names = [name for name in {**stored, **metadata} if stored.get(name) != metadata.get(name)]
+    if names:
+        differences = "; ".join(
+            f"{name} {_shortened(metadata.get(name))} instead of {_shortened(stored.get(name))}" for name in names
+        )
+        raise UserError(
+            f"`resume` needs the data that the run began with, as {folder.task_file} tells. Received: {differences}. "
+            "Restore the data, or start a new run."
+        )
+
+
+def _shortened(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 100 else text[:97] + "..."
+
+
 def _refuse_other_config(stored: TrainConfig, received: TrainConfig) -> None:
     differences = [
         f"{name}={new!r} (the run has {old!r})"
         for (name, old), new in zip(stored.to_json().items(), received.to_json().values(), strict=True)
-        if old != new and name != "strategy"  # a run may go on on other devices
+        if old != new and name not in _OF_THE_MACHINE
     ]
     if differences:
         raise UserError(

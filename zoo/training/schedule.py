@@ -1,11 +1,15 @@
 """Learning-rate schedules."""
 
+import logging
+
 import keras
 from keras import ops
 
 from zoo.errors import UserError
 from zoo.training.config import TrainConfig
 from zoo.training.duration import in_steps
+
+logger = logging.getLogger(__name__)
 
 
 def peak_learning_rate(config: TrainConfig) -> float:
@@ -54,14 +58,23 @@ def learning_rate_schedule(
     each times the linear warm-up.
     """
 
+    def steps(duration: str, argument: str) -> int:
+        return in_steps(duration, steps_per_epoch, total_steps=total_steps, argument=argument)
+
     after: keras.optimizers.schedules.LearningRateSchedule | float = peak_learning_rate(config)
     if config.schedule == "cosine":
         after = keras.optimizers.schedules.CosineDecay(after, decay_steps=total_steps)
     elif config.schedule == "step":
-        boundaries = [in_steps(milestone, steps_per_epoch, argument="milestones") for milestone in config.milestones]
+        boundaries = [steps(milestone, "milestones") for milestone in config.milestones]
         boundaries = boundaries or [round(total_steps * share) for share in (0.3, 0.6, 0.9)]
         if boundaries != sorted(boundaries):
             raise UserError(f"`milestones` must rise. Received: milestones={config.milestones}.")
+        if boundaries[-1] >= total_steps:
+            logger.warning(
+                "the learning rate is never divided by its last milestone, %s: the run ends after %d steps, before it",
+                config.milestones[-1],
+                total_steps,
+            )
         values = [after * 0.1**drops for drops in range(len(boundaries) + 1)]
         after = keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, values)
-    return Warmup(after, steps=in_steps(config.warmup, steps_per_epoch, argument="warmup"))
+    return Warmup(after, steps=steps(config.warmup, "warmup"))

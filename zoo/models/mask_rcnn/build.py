@@ -13,6 +13,7 @@ from zoo.models.mask_rcnn.heads import box_head, mask_head, rpn_head
 from zoo.models.mask_rcnn.model import BOX_BINS, MASK_BINS, MaskRCNN, check_channels_last
 from zoo.models.mask_rcnn.settings import Settings
 from zoo.models.norms import Norm, NormFactory, parse_norm
+from zoo.models.options import check_kinds
 from zoo.models.resnet import SPECS as RESNETS
 from zoo.models.resnet import ResNetSpec, resnet_features
 
@@ -113,6 +114,12 @@ def option_names(name: str) -> list[str]:
     own = inspect.signature(BUILDERS[name]).parameters
     given = {"name", "norm", "num_classes", "input_shape", "settings"}
     return [*(name for name in own if name not in given), *Settings.names()]
+
+
+def check_option_values(name: str, options: Mapping[str, Any]) -> None:
+    """Refuses options of a detector whose kind or range is wrong, without building it."""
+    check_kinds(BUILDERS[name], options)
+    Settings(**{option: value for option, value in options.items() if option in Settings.names()})
 
 
 def _part_norm(norm: AnyNorm | None, backbone: Norm) -> Norm:

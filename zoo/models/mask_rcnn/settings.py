@@ -8,6 +8,7 @@ from zoo.errors import UserError
 from zoo.models.mask_rcnn.anchors import RATIOS, SIZES
 from zoo.models.mask_rcnn.matcher import CROWD_COVERS
 from zoo.models.mask_rcnn.roi_align import check_sampling_ratio
+from zoo.models.options import is_like
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,14 +84,13 @@ class Settings:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if not _is_like(value, field.default) and not (value is None and field.name == "crowd_covers"):
+            if not is_like(value, field.default) and not (value is None and field.name == "crowd_covers"):
                 raise UserError(f"`{field.name}` must be such as {field.default!r}. Received: {field.name}={value!r}")
         check_sampling_ratio(self.sampling_ratio)
-        if len(self.anchor_sizes) != len(SIZES):
-            raise UserError(
-                f"`anchor_sizes` must have {len(SIZES)} sizes, of p2 to p6. "
-                f"Received: anchor_sizes={self.anchor_sizes!r}"
-            )
+        for name, length, rule in _LENGTHS:
+            value = getattr(self, name)
+            if (len(value) != length) if length else not value:
+                raise UserError(f"`{name}` must have {rule}. Received: {name}={value!r}")
         for name in ("anchor_sizes", "anchor_ratios", *_COUNTS):
             values = getattr(self, name)
             if not all(value > 0 for value in (values if isinstance(values, tuple | list) else [values])):
@@ -106,15 +106,13 @@ class Settings:
         return [field.name for field in fields(cls)]
 
 
-def _is_like(value: Any, default: Any) -> bool:
-    """Whether a value is of the kind of the default: numbers, as many as you like where that has several."""
-    if isinstance(default, tuple):
-        return isinstance(value, tuple | list) and all(_is_like(each, default[0]) for each in value)
-    if isinstance(default, bool) or isinstance(value, bool):
-        return isinstance(default, bool) and isinstance(value, bool)
-    return isinstance(value, int if isinstance(default, int) else int | float)
-
-
+# None: any number of them.
+_LENGTHS = (
+    ("anchor_sizes", len(SIZES), f"{len(SIZES)} sizes, of p2 to p6"),
+    ("anchor_ratios", None, "one or more"),
+    ("proposals_of_level", 2, "two numbers, for training and else"),
+    ("proposals_of_image", 2, "two numbers, for training and else"),
+)
 _COUNTS = (
     "rpn_sample",
     "region_sample",
