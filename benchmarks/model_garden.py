@@ -26,9 +26,10 @@ from pathlib import Path
 from checks import report_checks
 from machine import describe_machine
 from model_garden_cases import CASES, FULL, Scale
-from model_garden_environment import PACKAGES, interpreter, is_complete, make_environment
+from model_garden_environment import MODEL_GARDEN, PACKAGES
 from model_garden_measurements import OURS, Side, measure
 from model_garden_report import garden_checks, garden_table
+from peer_environment import interpreter
 
 from zoo.files import write_json
 
@@ -44,8 +45,8 @@ def parse_arguments() -> argparse.Namespace:
     if arguments.rounds < 1:
         parser.error(f"`--rounds` must be 1 or more. Received: {arguments.rounds}")
     try:
-        if not is_complete(arguments.environment):
-            make_environment(arguments.environment)
+        if not MODEL_GARDEN.is_complete(arguments.environment):
+            MODEL_GARDEN.make(arguments.environment)
     except OSError as error:
         parser.error(f"`--environment` must be a folder that is new, or that this command made. {error}")
     except subprocess.CalledProcessError:

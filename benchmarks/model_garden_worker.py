@@ -17,6 +17,7 @@ from peak_memory import peak_resident_bytes, resident_bytes
 from worker import serve
 
 import zoo
+from zoo.training.native_kernel import prepare_native_kernel
 
 # Model Garden's numbers, where ours are others.
 NUMBERS = {"sampling_ratio": 1, "rpn_beta": 1 / 9, "box_beta": 1.0}
@@ -27,6 +28,7 @@ class Model:
     """The model, compiled as a user would, and one batch of data."""
 
     def __init__(self, work: str, batch_size: int, image_size: int, model: str, options: Mapping[str, Any]) -> None:
+        prepare_native_kernel()
         keras.utils.set_random_seed(0)
         self._training = work == "training"
         chosen = {**NUMBERS, **options, "num_classes": CLASSES, "input_shape": (image_size, image_size, 3), "seed": 0}

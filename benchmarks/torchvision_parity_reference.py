@@ -2,7 +2,7 @@
 
     /usr/bin/python3 benchmarks/torchvision_parity_reference.py FOLDER --variant frozen_bn --sizes 224x320 333x251
 
-Runs in Debian's Python (packages python3-torch and python3-torchvision, 0.14) and imports nothing of this project.
+Runs in Debian's Python (packages python3-torch and python3-torchvision, 0.14) and imports nothing of the packages here.
 Builds the model with random weights, fitted to an image so that activations stay sane, proposals differ, detections are
 surer than the threshold and masks aren't saturated. Writes FOLDER/weights.npz, torchvision's state dict, and
 FOLDER/<size>.npz: the image as the network sees it, what comes out of every stage, objects and the losses that they
@@ -10,12 +10,12 @@ give, in torchvision's conventions but for the maps, which are channels last.
 """
 
 import argparse
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from random_norms import Draw, randomize_norm
 from torch import Tensor, nn
 from torchvision.models.detection import _utils as detection
 from torchvision.models.detection.backbone_utils import _resnet_fpn_extractor
@@ -62,14 +62,8 @@ def build(variant: str) -> MaskRCNN:
     return model.eval()
 
 
-class Draw:
-    """Random numbers of one seed."""
-
-    def __init__(self, seed: int) -> None:
-        self.generator = torch.Generator().manual_seed(seed)
-
-    def uniform(self, shape: Sequence[int], low: float, high: float) -> Tensor:
-        return low + (high - low) * torch.rand(tuple(shape), generator=self.generator)
+class Scene(Draw):
+    """Random images and objects of one seed."""
 
     def image(self, height: int, width: int) -> Tensor:
         """[3, height, width] in [0, 1]: coarse and fine blobs of colour with noise on top."""
@@ -95,11 +89,6 @@ class Draw:
 def randomize(model: MaskRCNN, image: Tensor, draw: Draw) -> None:
     """Draws the norms' weights anew; fits statistics and output layers to `image`, then disturbs them."""
 
-    def fit_statistics(module: nn.Module, inputs: tuple[Tensor]) -> None:
-        deviation, mean = torch.std_mean(inputs[0], (0, 2, 3))
-        module.running_mean.copy_(mean + deviation * draw.uniform(mean.shape, -0.2, 0.2))
-        module.running_var.copy_((deviation + 1e-3) ** 2 * draw.uniform(mean.shape, 0.6, 1.6))
-
     def fit_outputs(module: nn.Module, inputs: tuple[Tensor], output: Tensor, *, spread: float) -> Tensor | None:
         if module in fitted:
             return None
@@ -114,12 +103,7 @@ def randomize(model: MaskRCNN, image: Tensor, draw: Draw) -> None:
     hooks = []
     for name, module in model.named_modules():
         if isinstance(module, FrozenBatchNorm2d | nn.GroupNorm):
-            # The residual branches' last norms, as in trained networks, lest rounding grow from block to block.
-            low, high = (0.1, 0.5) if name.endswith(".bn3") else (0.5, 1.5)
-            module.weight.copy_(draw.uniform(module.weight.shape, low, high))
-            module.bias.copy_(draw.uniform(module.bias.shape, -0.3, 0.3))
-        if isinstance(module, FrozenBatchNorm2d):
-            hooks.append(module.register_forward_pre_hook(fit_statistics))
+            hooks += randomize_norm(module, draw, last=name.endswith(".bn3"))
         if name in SPREAD:
             hooks.append(module.register_forward_hook(partial(fit_outputs, spread=SPREAD[name])))
     detections_of(model, transform(model, image))
@@ -184,7 +168,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     torch.manual_seed(arguments.seed)
-    draw = Draw(arguments.seed)
+    draw = Scene(arguments.seed)
     model = build(arguments.variant)
     randomize(model, draw.image(*arguments.sizes[0]), draw)
     arguments.folder.mkdir(parents=True, exist_ok=True)

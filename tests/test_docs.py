@@ -41,7 +41,7 @@ def test_the_readme_names_what_the_zoo_has():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     listed = {
         row[0]: row[1]
-        for row in re.findall(r"^\| (models|norms|data sets|detectors) \| (.*) \|$", readme, re.MULTILINE)
+        for row in re.findall(r"^\| (models|norms|data sets|detectors|video models) \| (.*) \|$", readme, re.MULTILINE)
     }
     assert set(re.findall(r"\w+", listed["data sets"])) == set(list_datasets())
     short = {name.removeprefix("resnet") for name in zoo.list_models() if re.fullmatch(r"resnet\d+", name)}
@@ -50,5 +50,6 @@ def test_the_readme_names_what_the_zoo_has():
         name for name in zoo.list_models() if not re.fullmatch(r"resnet\d+", name)
     }
     assert set(listed["detectors"].split(", ")) == set(zoo.list_models("detection"))
+    assert set(listed["video models"].split(", ")) == set(zoo.list_models("video_classification"))
     norms = set(re.findall(r"\w+", listed["norms"])) - {"each", "with", "ws", "groups", "channels_per_group", "16"}
     assert norms == {name for name in NORM_NAMES if "+" not in name}

@@ -2,12 +2,13 @@
 
 import keras
 
+from keras_gn.layers.conv3d import Conv3D
 from keras_gn.layers.weight_standardization import WeightStandardization
 
 
 @keras.saving.register_keras_serializable(package="keras_gn")
-class StandardizedConv3D(WeightStandardization, keras.layers.Conv3D):
-    """`keras.layers.Conv3D` whose filters are standardized before the convolution.
+class StandardizedConv3D(WeightStandardization, Conv3D):
+    """`keras_gn.layers.Conv3D` whose filters are standardized before the convolution.
 
         y = activation(conv(x, w) + bias),  w = (kernel - mean) / sqrt(variance + standardize_epsilon)
 

@@ -6,9 +6,10 @@ from dataclasses import replace
 import pytest
 from checks import report_checks
 from model_garden_cases import CASES, CLASSES, FULL, MASK_SIDE, OBJECTS, SLOTS, Case, Scale, scene
-from model_garden_environment import interpreter, is_complete, make_environment
+from model_garden_environment import MODEL_GARDEN
 from model_garden_measurements import OURS, Figures, Side, measure
 from model_garden_report import garden_checks, garden_table
+from peer_environment import interpreter
 from timing import Spread
 
 TINY = Scale(
@@ -88,15 +89,15 @@ def test_the_environment_is_made_once_and_nowhere_else(tmp_path, monkeypatch):
     monkeypatch.setattr("venv.create", lambda folder, **_: folder.mkdir())
     monkeypatch.setattr(subprocess, "run", lambda command, **_: commands.append(command))
     folder = tmp_path / "new"
-    assert not is_complete(folder)
-    make_environment(folder)
-    assert is_complete(folder)
+    assert not MODEL_GARDEN.is_complete(folder)
+    MODEL_GARDEN.make(folder)
+    assert MODEL_GARDEN.is_complete(folder)
     assert commands[0][0] == interpreter(folder)
     assert commands[0][-1].startswith("tf-models-official==")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "file").write_text("", encoding="utf-8")
     with pytest.raises(FileExistsError, match="something else"):
-        make_environment(tmp_path / "other")
+        MODEL_GARDEN.make(tmp_path / "other")
 
 
 @pytest.mark.parametrize("arguments", [(), ("--rounds", "0"), ("--work", "sleep"), ("--batch-size", "3")])

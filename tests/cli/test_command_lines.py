@@ -229,6 +229,13 @@ def test_detection_from_training_to_the_scores_of_a_saved_model(shared_data, tmp
         (["--model-options", "stm=small"], "Did you mean stem"),
         (["--model-options", "weights=x.keras"], "`option of resnet50` must be one of stem"),
         (["--augmentation", "flop"], "`augmentation` must be one of"),
+        (["--dataset", "coco", "--label-smoothing", "0.1"], "`label_smoothing` says nothing to detection"),
+        (["--clip", "8x8"], "`clip` says nothing to image classification. Received: clip='8x8'"),
+        (["--model", "resnet3d18"], "`model` must be one for image classification with the data set digits"),
+        (["--model", "resnet50", "--dataset", "kinetics"], "`model` must be one for video classification"),
+        (["--dataset", "kinetics", "--clip", "8"], "Received: clip='8'"),
+        (["--dataset", "kinetics", "--views", "10"], "`views` must be clips x crops, such as 10x1 or 10x3"),
+        (["--dataset", "kinetics", "--augmentation", "flip"], "`augmentation` must be one of"),
     ],
 )
 def test_what_does_not_fit_a_task_is_refused(arguments, message, tmp_path, capsys):

@@ -78,7 +78,9 @@ def _affine(name, settings, input_shape):
 
 def _convolution(name, layer, settings, input_shape):
     def expected(inputs, weights):
-        kernel = reference.standardize_weight(weights[0], epsilon=settings.get("standardize_epsilon", 1e-10))
+        kernel = np.asarray(weights[0], "float64")
+        if layer is not _CONV3D:
+            kernel = reference.standardize_weight(kernel, epsilon=settings.get("standardize_epsilon", 1e-10))
         y = reference.convolve(
             np.asarray(inputs, "float64"),
             kernel,
@@ -94,7 +96,7 @@ def _convolution(name, layer, settings, input_shape):
 
 
 _GN, _IN = layers.GroupNormalization, layers.InstanceNormalization
-_CONV2D, _CONV3D = layers.StandardizedConv2D, layers.StandardizedConv3D
+_CONV3D, _STD2D, _STD3D = layers.Conv3D, layers.StandardizedConv2D, layers.StandardizedConv3D
 
 NORMALIZATIONS = [
     _normalization("gn_rank2", _GN, {"groups": 3}, (4, 12), groups=3),
@@ -131,22 +133,33 @@ NORMALIZATIONS = [
 # `filters` is never the output's width: Keras' channels-first convolution (seen in 3.15, on TensorFlow)
 # would then add its bias along the width.
 CONVOLUTIONS = [
-    _convolution("conv2d", _CONV2D, {"filters": 6, "kernel_size": 3}, (2, 6, 7, 4)),
-    _convolution("conv2d_1x1", _CONV2D, {"filters": 4, "kernel_size": 1, "use_bias": False}, (2, 4, 4, 6)),
+    _convolution("conv2d", _STD2D, {"filters": 6, "kernel_size": 3}, (2, 6, 7, 4)),
+    _convolution("conv2d_1x1", _STD2D, {"filters": 4, "kernel_size": 1, "use_bias": False}, (2, 4, 4, 6)),
     _convolution(
         "conv2d_same_strides",
-        _CONV2D,
+        _STD2D,
         {"filters": 3, "kernel_size": (3, 2), "strides": 2, "padding": "same", "activation": "relu"},
         (2, 6, 7, 4),
     ),
     _convolution(
         "conv2d_groups_dilation",
-        _CONV2D,
+        _STD2D,
         {"filters": 6, "kernel_size": 2, "groups": 2, "dilation_rate": 2, "standardize_epsilon": 1e-5},
         (2, 6, 7, 4),
     ),
-    _convolution("conv3d", _CONV3D, {"filters": 4, "kernel_size": 2, "padding": "same"}, (2, 3, 4, 5, 3)),
-    _convolution("conv3d_strides", _CONV3D, {"filters": 4, "kernel_size": 2, "strides": 2}, (2, 4, 5, 4, 3)),
+    _convolution("conv3d", _STD3D, {"filters": 4, "kernel_size": 2, "padding": "same"}, (2, 3, 4, 5, 3)),
+    _convolution("conv3d_strides", _STD3D, {"filters": 4, "kernel_size": 2, "strides": 2}, (2, 4, 5, 4, 3)),
+    _convolution("plain_conv3d", _CONV3D, {"filters": 4, "kernel_size": (3, 2, 3), "padding": "same"}, (2, 3, 4, 5, 3)),
+    _convolution("plain_conv3d_strides", _CONV3D, {"filters": 4, "kernel_size": 3, "strides": 2}, (2, 5, 6, 7, 3)),
+    _convolution(
+        "plain_conv3d_time",
+        _CONV3D,
+        {"filters": 4, "kernel_size": (3, 1, 1), "padding": "same", "use_bias": False, "activation": "relu"},
+        (2, 4, 5, 3, 3),
+    ),
+    _convolution(
+        "plain_conv3d_as_keras", _CONV3D, {"filters": 4, "kernel_size": 2, "dilation_rate": 2}, (2, 4, 5, 4, 3)
+    ),
 ]
 
 LAYERS = NORMALIZATIONS + CONVOLUTIONS

@@ -1,12 +1,14 @@
-"""Small made images, trees of them, and data sets in COCO's form."""
+"""Small made images and videos, trees of them, and data sets in COCO's form."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -107,3 +109,63 @@ def tiny_spec() -> DatasetSpec:
         augmentation="none",
         resize_ratio=1.0,
     )
+
+
+def numbered_picture(number: int, *, height: int = 48, width: int = 64) -> np.ndarray:
+    """A picture uint8 [height, width, 3] of which `read_number` tells the number, below 256, after any compression."""
+    bits = np.array([number >> bit & 1 for bit in range(8)], np.uint8).reshape(2, 4)
+    gray = np.kron(40 + 175 * bits, np.ones((height // 2, width // 4), np.uint8))
+    return np.repeat(gray[..., np.newaxis], 3, axis=-1)
+
+
+def read_number(picture: np.ndarray) -> int:
+    """The number of an upright picture that `numbered_picture` made, of any size."""
+    height, width = picture.shape[0] // 2, picture.shape[1] // 4
+    blocks = picture[: 2 * height, : 4 * width].astype(float).mean(-1).reshape(2, height, 4, width).mean((1, 3))
+    return sum(1 << bit for bit, value in enumerate(blocks.ravel()) if value > 128)
+
+
+def make_video(
+    path: Path,
+    *,
+    frames: int = 40,
+    codec: str = "libx264",
+    stamps: Sequence[int] | None = None,
+    size: tuple[int, int] = (48, 64),
+    options: Mapping[str, str] = MappingProxyType({"bf": "3", "g": "12", "keyint_min": "12"}),
+    rotation: Mapping[str, Any] | None = None,
+) -> Path:
+    """A video of numbered pictures, 25 a second or with `stamps` in milliseconds."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25, options={**options, "threads": "1"})
+        stream.height, stream.width = size
+        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        time_base = Fraction(1, 25) if stamps is None else Fraction(1, 1000)
+        stream.codec_context.time_base = time_base
+        if rotation:
+            stream.set_display_rotation(**rotation)
+        for number in range(frames):
+            frame = av.VideoFrame.from_ndarray(numbered_picture(number, height=size[0], width=size[1]))
+            frame.pts, frame.time_base = number if stamps is None else stamps[number], time_base
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.fixture(scope="session")
+def video_maker() -> Callable[..., Path]:
+    """The function `make_video`."""
+    return make_video
+
+
+@pytest.fixture
+def write_video(tmp_path: Path) -> Callable[..., Path]:
+    """`write_video("a.mp4", frames=20)` writes a video of numbered pictures, see `make_video`, and gives its path."""
+    return lambda name, **settings: make_video(tmp_path / name, **settings)
+
+
+@pytest.fixture
+def numbers_of() -> Callable[[np.ndarray], list[int]]:
+    """The numbers of pictures [n, H, W, 3] that `write_video` wrote."""
+    return lambda pictures: [read_number(np.asarray(picture)) for picture in pictures]

@@ -198,6 +198,19 @@ def test_a_validation_split_without_objects_is_refused(nuts):
         )
 
 
+def test_masks_without_outlines_are_refused(shared_data):
+    dataset = load_detection("coco", data_dir=shared_data / "fruits_nuts", masks=False)
+    with pytest.raises(UserError, match=r"`masks` must be false, or left out, for data whose.*Received: masks=True"):
+        Detection(dataset=dataset, model="mask_rcnn_resnet18_fpn", norm="gn", model_options={"masks": True})
+
+
+def test_outlines_of_the_validation_alone_make_no_mask_head(nuts):
+    train = dataclasses.replace(nuts.splits["train"], outlines=None)
+    dataset = dataclasses.replace(nuts, splits={**nuts.splits, "train": train})
+    assert nuts.has_masks
+    assert not dataset.has_masks
+
+
 def test_an_absent_split_is_refused(task):
     assert (task.examples("validation"), task.examples("test")) == (3, 0)
     with pytest.raises(UserError, match=r"`split` must be one that the data has: validation.*split='test' of coco"):

@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import zoo
-from zoo.data import DETECTION_CATALOG, list_datasets
+from zoo.data import DETECTION_CATALOG, VIDEO_CATALOG, list_datasets
 from zoo.models.norms import NORM_NAMES
 from zoo.training import config
 
@@ -62,13 +62,20 @@ def _what_to_train() -> _Groups:
             },
         },
         "data": {
-            "dataset": {"help": ", ".join([*list_datasets(), *DETECTION_CATALOG])},
+            "dataset": {"help": ", ".join([*list_datasets(), *DETECTION_CATALOG, *VIDEO_CATALOG])},
             "data_dir": {"metavar": "DIR", "help": "where the data lies"},
             "image_size": {
                 "type": int,
                 "metavar": "PIXELS",
                 "help": "side of the square that the model sees",
             },
+            "clip": {"metavar": "FRAMESxSTRIDE", "help": "of videos, as 32x2, 64x1 or 8x8"},
+            "clip_rate": {
+                "type": _optional(float),
+                "metavar": "X",
+                "help": "frames a second that videos are taken to have; none: each its own",
+            },
+            "views": {"metavar": "CLIPSxCROPS", "help": "of a video in evaluation, as 10x1 or 10x3"},
             "validation_fraction": {
                 "type": float,
                 "metavar": "SHARE",

@@ -34,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--dataset", help="another data set than the model was trained on, with its classes")
     parser.add_argument("--data-dir", metavar="DIR", help="where the data lies")
     parser.add_argument("--on-corrupt", metavar="NAME", help="a corrupt image: refuse or skip (default: as trained)")
+    parser.add_argument("--views", metavar="CLIPSxCROPS", help="of a video, as 10x1 or 10x3 (default: as trained)")
     parser.add_argument("--batch-size", type=int, metavar="N", help="images at a time")
     parser.add_argument("--output", type=Path, metavar="DIR", help="where to write the results")
     return command.run(evaluate, parser.parse_args(argv))
@@ -90,12 +91,13 @@ def _task(
     arguments: argparse.Namespace, trained: TrainConfig, described: Mapping[str, Any]
 ) -> tuple[Task, TrainConfig]:
     """The data to score on, prepared as the model was trained, and with its classes in its order."""
-    given = {name: getattr(arguments, name) for name in ("data_dir", "on_corrupt", "batch_size")}
+    given = {name: getattr(arguments, name) for name in ("data_dir", "on_corrupt", "batch_size", "views")}
     changes = {name: value for name, value in given.items() if value is not None}
     if arguments.dataset is not None:
         changes = {"data_dir": None, **changes, "dataset": arguments.dataset}
     config = dataclasses.replace(trained, **changes)
     dataset = load_dataset(config)
     refuse_other_classes(config, dataset, described)
-    dataset = dataclasses.replace(dataset, spec=prepared_spec(trained))
+    as_trained = dataclasses.replace(trained, views=config.views)
+    dataset = dataclasses.replace(dataset, spec=prepared_spec(as_trained))
     return make_task(config, dataset, described=described), config

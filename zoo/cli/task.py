@@ -1,39 +1,70 @@
 """From a configuration to its task."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import zoo
 from zoo.data import (
     CATALOG,
     DETECTION_CATALOG,
+    VIDEO_CATALOG,
+    ClipSampling,
     Dataset,
     DatasetSpec,
     DetectionDataset,
     DetectionSpec,
+    VideoDataset,
+    VideoSpec,
     load,
     load_detection,
+    load_video,
 )
 from zoo.data.augmentations import AUGMENTATIONS
+from zoo.data.clip_augmentations import AUGMENTATIONS as CLIP_AUGMENTATIONS
 from zoo.data.dataset import SPLITS
 from zoo.data.detection_augmentations import AUGMENTATIONS as DETECTION_AUGMENTATIONS
 from zoo.errors import UserError, unknown_name
 from zoo.models.build import check_options
 from zoo.models.norms import parse_norm
-from zoo.tasks import Detection, ImageClassification, Task
+from zoo.tasks import Detection, ImageClassification, Task, VideoClassification
 from zoo.training.config import TrainConfig
 
-AnyDataset = Dataset | DetectionDataset
+AnyDataset = Dataset | DetectionDataset | VideoDataset
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What there is for a task.
+
+    Args:
+        catalog: data sets by name.
+        load: finds one of them.
+        augmentations: of its training examples, by name.
+        foreign: fields of the configuration that mean nothing to it.
+    """
+
+    catalog: Mapping[str, Any]
+    load: Callable[..., Any]
+    augmentations: Mapping[str, Any]
+    foreign: tuple[str, ...]
+
+
+_CLIP_FIELDS = ("clip", "clip_rate", "views")
+_KINDS = {
+    "image_classification": _Kind(CATALOG, load, AUGMENTATIONS, _CLIP_FIELDS),
+    "detection": _Kind(DETECTION_CATALOG, load_detection, DETECTION_AUGMENTATIONS, (*_CLIP_FIELDS, "label_smoothing")),
+    "video_classification": _Kind(VIDEO_CATALOG, load_video, CLIP_AUGMENTATIONS, ()),
+}
 
 
 def task_name(config: TrainConfig) -> str:
     """The task that the data set of `config` is for; a data set that doesn't exist is an error with the nearest."""
-    if config.dataset in DETECTION_CATALOG:
-        return "detection"
-    if config.dataset in CATALOG:
-        return "image_classification"
-    raise unknown_name("dataset", config.dataset, [*CATALOG, *DETECTION_CATALOG])
+    for name, kind in _KINDS.items():
+        if config.dataset in kind.catalog:
+            return name
+    raise unknown_name("dataset", config.dataset, [name for kind in _KINDS.values() for name in kind.catalog])
 
 
 def refuse_unknown_names(config: TrainConfig) -> None:
@@ -50,35 +81,47 @@ def refuse_unknown_names(config: TrainConfig) -> None:
         )
     parse_norm(config.norm)
     check_options(config.model, config.model_options)
-    augmentations = DETECTION_AUGMENTATIONS if task == "detection" else AUGMENTATIONS
-    if task == "detection" and config.label_smoothing:
-        raise UserError(
-            "`label_smoothing` is for classification; a detector's losses have none. "
-            f"Received: label_smoothing={config.label_smoothing}. Leave it out."
-        )
-    if config.augmentation is not None and config.augmentation not in augmentations:
-        raise unknown_name("augmentation", config.augmentation, augmentations)
+    kind = _KINDS[task]
+    for name in kind.foreign:
+        if getattr(config, name):
+            raise UserError(
+                f"`{name}` says nothing to {task.replace('_', ' ')}. Received: {name}={getattr(config, name)!r} with "
+                f"the data set {config.dataset}. Leave it out."
+            )
+    if config.augmentation is not None and config.augmentation not in kind.augmentations:
+        raise unknown_name("augmentation", config.augmentation, kind.augmentations)
+    prepared_spec(config)
 
 
 def load_dataset(config: TrainConfig) -> AnyDataset:
     """The data of `config`, to be prepared as it says."""
-    load_it = load_detection if task_name(config) == "detection" else load
-    dataset = load_it(
+    task = task_name(config)
+    # Outlines that aren't learned would make crowds of the objects without one.
+    only_boxes = task == "detection" and config.model_options.get("masks") is False
+    dataset = _KINDS[task].load(
         config.dataset,
         data_dir=config.data_dir,
         seed=config.seed,
         validation_fraction=config.validation_fraction,
         on_corrupt=config.on_corrupt,
+        **({"masks": False} if only_boxes else {}),
     )
     return dataclasses.replace(dataset, spec=prepared_spec(config))
 
 
-def prepared_spec(config: TrainConfig) -> DatasetSpec | DetectionSpec:
-    """How images are prepared for the model of `config`."""
-    catalog: Mapping[str, DatasetSpec] = CATALOG | DETECTION_CATALOG
-    chosen = {"image_size": config.image_size, "augmentation": config.augmentation}
-    given = {name: value for name, value in chosen.items() if value is not None}
-    return dataclasses.replace(catalog[config.dataset], **given)
+def prepared_spec(config: TrainConfig) -> DatasetSpec | DetectionSpec | VideoSpec:
+    """How images or clips are prepared for the model of `config`."""
+    spec = _KINDS[task_name(config)].catalog[config.dataset]
+    if config.augmentation is not None:
+        spec = dataclasses.replace(spec, augmentation=config.augmentation)
+    if config.image_size is not None:
+        spec = spec.seen_at(config.image_size)
+    if not isinstance(spec, VideoSpec):
+        return spec
+    sampling = ClipSampling.of(config.clip or str(spec.sampling), rate=config.clip_rate)
+    if config.views is not None:
+        sampling = sampling.seen_as(config.views)
+    return dataclasses.replace(spec, sampling=sampling)
 
 
 def describe(task: Task) -> dict[str, Any]:
@@ -89,9 +132,9 @@ def describe(task: Task) -> dict[str, Any]:
 def dataset_as_described(config: TrainConfig, described: Mapping[str, Any]) -> AnyDataset:
     """The data set of a run without its records, from what its task said of itself."""
     spec, class_names = prepared_spec(config), tuple(described["class_names"])
-    if task_name(config) == "detection":
+    if isinstance(spec, DetectionSpec):
         return DetectionDataset(spec, class_names, tuple(described["category_ids"]), splits={})
-    return Dataset(spec, class_names, splits={})
+    return (VideoDataset if isinstance(spec, VideoSpec) else Dataset)(spec, class_names, splits={})
 
 
 def make_task(
@@ -113,7 +156,8 @@ def make_task(
         "freeze": config.freeze,
     }
     if isinstance(dataset, Dataset):
-        return ImageClassification(**common, model_options=config.model_options, label_smoothing=config.label_smoothing)
+        task = VideoClassification if isinstance(dataset, VideoDataset) else ImageClassification
+        return task(**common, model_options=config.model_options, label_smoothing=config.label_smoothing)
     options = dict(config.model_options)
     if described is not None:
         can_score = dataset.has_masks or not dataset.splits

@@ -1,6 +1,6 @@
 """The data sets that the zoo knows: one literal table."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from zoo.errors import unknown_name
 
@@ -11,7 +11,7 @@ _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 class DatasetSpec:
     """One data set: how its images are prepared, and where it comes from.
 
-    Change a field with `dataclasses.replace(spec, image_size=64)`.
+    Change the size with `spec.seen_at(64)`, other fields with `dataclasses.replace`.
 
     Attributes:
         name: key in the catalog.
@@ -42,6 +42,10 @@ class DatasetSpec:
     source: str = ""
     licence: str = ""
     how_to_get: str = ""
+
+    def seen_at(self, image_size: int) -> "DatasetSpec":
+        """The same data set for a model that takes squares of `image_size` pixels."""
+        return replace(self, image_size=image_size)
 
 
 _SPECS = (

@@ -1,7 +1,8 @@
-"""Image files that can't be decoded: named, then refused or left out."""
+"""Image and video files that can't be decoded: named, then refused or left out."""
 
 import logging
 import re
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,7 @@ Reader = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
 
 class Files(Protocol):
-    """Records that are image files."""
+    """Records that are files."""
 
     @property
     def on_corrupt(self) -> OnCorrupt: ...
@@ -28,17 +29,41 @@ class Files(Protocol):
     def __len__(self) -> int: ...
 
 
-def corrupt_image(path: str, reason: str) -> UserError:
-    """The error for an image file that can't be decoded.
+class CorruptFiles:
+    """What becomes of files that can't be decoded, as `records.on_corrupt` says; for several threads.
 
-    >>> print(corrupt_image("a.jpg", "it is empty"))
-    Can't read the image a.jpg: it is empty. Repair or remove it, or leave such files out with `on_corrupt="skip"` \
-(`--on-corrupt skip`).
+    Args:
+        records: the files.
+        kind: what they are, in a word.
+
+    Attributes:
+        left_out: path -> reason.
     """
-    return UserError(
-        f"Can't read the image {path}: {reason}. Repair or remove it, or leave such files out with "
-        '`on_corrupt="skip"` (`--on-corrupt skip`).'
-    )
+
+    def __init__(self, records: Files, *, kind: str) -> None:
+        self.left_out: dict[str, str] = {}
+        self._records, self._kind = records, kind
+        self._lock = threading.Lock()
+
+    def add(self, path: str, why: Callable[[], str]) -> None:
+        """Notes that `path` can't be decoded, and why; that it is left out is logged once.
+
+        Raises:
+            UserError: corrupt files are refused, or this was the last one that was whole.
+        """
+        with self._lock:
+            if self._records.on_corrupt == "refuse":
+                raise UserError(
+                    f"Can't read the {self._kind} {path}: {why()}. Repair or remove it, or leave such files out with "
+                    '`on_corrupt="skip"` (`--on-corrupt skip`).'
+                )
+            if path not in self.left_out:
+                self.left_out[path] = why()
+                _LOG.warning("Left out %s: %s.", path, self.left_out[path])
+            if len(self.left_out) == len(self._records):
+                raise UserError(
+                    f"None of the {len(self._records)} {self._kind}s can be decoded, the last one is {path}."
+                )
 
 
 def read_whole(path: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -71,7 +96,12 @@ def file_reader(records: Files) -> Reader:
 
 def _guarded(read_one: Reader, records: Files, *, stand_in: tf.Tensor) -> Reader:
     """`read_one`, where a file that fails it is refused, or else reported and gives (stand_in, False)."""
-    report = _Report(records)
+    corrupt = CorruptFiles(records, kind="image")
+
+    def report(encoded: tf.Tensor) -> bool:
+        path = encoded.numpy().decode()
+        corrupt.add(path, lambda: why_undecodable(path))
+        return False
 
     def read(path: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         # TensorFlow catches an error only in a data set: this one has the value, or nothing, and then the stand-in.
@@ -82,25 +112,6 @@ def _guarded(read_one: Reader, records: Files, *, stand_in: tf.Tensor) -> Reader
             return tf.identity(value), whole
 
     return read
-
-
-class _Report:
-    """Refuses or logs the path of an image that can't be decoded."""
-
-    def __init__(self, records: Files) -> None:
-        self._records = records
-        self._skipped: set[str] = set()
-
-    def __call__(self, encoded: tf.Tensor) -> bool:
-        path = encoded.numpy().decode()
-        if self._records.on_corrupt == "refuse":
-            raise corrupt_image(path, why_undecodable(path))
-        if path not in self._skipped:
-            self._skipped.add(path)
-            _LOG.warning("Left out %s: %s.", path, why_undecodable(path))
-        if len(self._skipped) == len(self._records):
-            raise UserError(f"None of the {len(self._records)} images can be decoded, the last one is {path}.")
-        return False
 
 
 def why_undecodable(path: str) -> str:

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zoo.data.catalog import DatasetSpec, get_spec
+from zoo.data.loading import check_classes, checked_fraction, find_folder
 from zoo.data.readers import cifar10, digits, fashion_mnist, image_folder, imagenet, tensorflow_datasets
-from zoo.data.records import ON_CORRUPT, OnCorrupt, Records
-from zoo.data.split import split_off
-from zoo.errors import UserError, unknown_name
+from zoo.data.records import OnCorrupt, Records
+from zoo.data.split import with_validation
+from zoo.errors import UserError
 
 SPLITS = ("train", "validation", "test")
 
@@ -64,43 +65,25 @@ def load(
     {'train': 1295, 'validation': 143, 'test': 359}
     """
     spec = get_spec(name)
-    if on_corrupt not in ON_CORRUPT:
-        raise unknown_name("on_corrupt", on_corrupt, ON_CORRUPT)
-    fraction = spec.validation_fraction if validation_fraction is None else validation_fraction
-    if not 0 <= fraction < 1:
-        raise UserError(f"`validation_fraction` must be in [0, 1). Received: validation_fraction={fraction}.")
+    fraction = checked_fraction(spec, validation_fraction, on_corrupt=on_corrupt)
     class_names, splits = _read(spec, data_dir, on_corrupt)
-    if len(class_names) < 2:
-        raise UserError(
-            f"`data_dir` must hold at least 2 classes. Received: data_dir={str(data_dir)!r}, with "
-            f"{', '.join(class_names)} alone. {spec.how_to_get}"
-        )
-    if fraction and "train" in splits and "validation" not in splits:
-        train, validation = split_off(splits["train"], fraction, seed=seed)
-        splits = {**splits, "train": train, "validation": validation}
+    check_classes(spec, class_names, data_dir)
+    splits = with_validation(splits, fraction, seed=seed)
     return Dataset(spec, class_names, {name: splits[name] for name in SPLITS if len(splits.get(name, ()))})
 
 
 def _read(
     spec: DatasetSpec, data_dir: str | Path | None, on_corrupt: OnCorrupt
 ) -> tuple[tuple[str, ...], dict[str, Records]]:
-    if data_dir is None:
-        if spec.name == "digits":
-            return digits.read()
-        if spec.tfds:
-            return tensorflow_datasets.read(spec)
-        raise UserError(f"The data set {spec.name} needs `data_dir` (`--data-dir`). {spec.how_to_get}")
     if spec.name == "digits":
+        if data_dir is None:
+            return digits.read()
         raise UserError(
             f"The data set digits takes no `data_dir`. Received: data_dir={str(data_dir)!r}. {spec.how_to_get}"
         )
-    folder = Path(data_dir).expanduser()
-    if not folder.is_dir() or not any(folder.iterdir()):
-        fault = "is empty" if folder.is_dir() else "is no folder"
-        raise UserError(
-            f"`data_dir` must be a folder that holds the data set {spec.name!r}. Received: data_dir={str(data_dir)!r}, "
-            f"which {fault}. {spec.how_to_get}"
-        )
+    if data_dir is None and spec.tfds:
+        return tensorflow_datasets.read(spec)
+    folder = find_folder(spec, data_dir)
     # A folder of that name may hold anything; tensorflow-datasets would download into it what it doesn't find.
     if spec.tfds and any((folder / spec.tfds).rglob("dataset_info.json")):
         return tensorflow_datasets.read(spec, folder)

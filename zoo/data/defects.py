@@ -19,6 +19,11 @@ OUTSIDE_BOX = "box outside of its image"
 CUT_BOX = "box partly outside of its image"
 SMALL_POLYGON = "polygon without three points"
 NO_OUTLINE = "object without an outline"
+# Of lists of clips.
+ABSENT_CLIP = "clip whose file is absent"
+CLIP_LISTED_TWICE = "clip that is listed twice"
+NO_LABEL = "clip without a label"
+NO_TIMES = "clip whose times are no numbers"
 
 HANDLING = {
     ABSENT_FILE: "image left out",
@@ -33,6 +38,10 @@ HANDLING = {
     CUT_BOX: "cut to the image for training",
     SMALL_POLYGON: "polygon left out",
     NO_OUTLINE: "like a crowd where masks are learned",
+    ABSENT_CLIP: "clip left out",
+    CLIP_LISTED_TWICE: "the second left out",
+    NO_LABEL: "clip left out",
+    NO_TIMES: "clip left out",
 }
 
 

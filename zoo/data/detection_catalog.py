@@ -1,6 +1,6 @@
 """The detection data sets that the zoo knows: one literal table."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from zoo.data.catalog import DatasetSpec
 from zoo.errors import unknown_name
@@ -28,6 +28,21 @@ class DetectionSpec(DatasetSpec):
     antialias: bool = True
     objects: int | None = None
     mask_side: int = 112
+
+    def seen_at(self, image_size: int) -> "DetectionSpec":
+        """The same, on a larger square in proportion; on a smaller one the sides give way.
+
+        >>> spec = get_detection_spec("coco")
+        >>> spec.seen_at(2688).shorter_side, spec.seen_at(512).shorter_side
+        (1600, 800)
+        """
+        scale = max(1.0, image_size / self.image_size)
+        return replace(
+            self,
+            image_size=image_size,
+            shorter_side=round(self.shorter_side * scale),
+            longer_side=round(self.longer_side * scale),
+        )
 
 
 _SPECS = (

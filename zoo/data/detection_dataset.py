@@ -11,9 +11,9 @@ import numpy as np
 from zoo.data.defects import DefectReport
 from zoo.data.detection_catalog import DetectionSpec, get_detection_spec
 from zoo.data.detection_records import DetectionRecords
+from zoo.data.loading import checked_fraction, find_folder
 from zoo.data.readers import coco
-from zoo.data.records import ON_CORRUPT, OnCorrupt
-from zoo.errors import UserError, unknown_name
+from zoo.data.records import OnCorrupt
 
 _LOG = logging.getLogger(__name__)
 
@@ -38,8 +38,9 @@ class DetectionDataset:
 
     @property
     def has_masks(self) -> bool:
-        """Whether there are outlines to learn masks from."""
-        return any(records.outlines is not None for records in self.splits.values())
+        """Whether there are outlines: in the training split, to learn masks from, or where there is none, in any."""
+        splits = [self.splits["train"]] if "train" in self.splits else self.splits.values()
+        return any(records.outlines is not None for records in splits)
 
     def ground_truth(self, split: str) -> dict[str, Any]:
         """A split in COCO's form, for an evaluator."""
@@ -71,19 +72,8 @@ def load_detection(
         UserError: an argument is wrong, or the data are missing, damaged or not of a form that is known.
     """
     spec = get_detection_spec(name)
-    if on_corrupt not in ON_CORRUPT:
-        raise unknown_name("on_corrupt", on_corrupt, ON_CORRUPT)
-    fraction = spec.validation_fraction if validation_fraction is None else validation_fraction
-    if not 0 <= fraction < 1:
-        raise UserError(f"`validation_fraction` must be in [0, 1). Received: validation_fraction={fraction}.")
-    if data_dir is None:
-        raise UserError(f"The data set {spec.name} needs `data_dir` (`--data-dir`). {spec.how_to_get}")
-    folder = Path(data_dir).expanduser()
-    if not folder.is_dir():
-        raise UserError(
-            f"`data_dir` must be a folder that holds the data set {spec.name!r}. Received: data_dir={str(data_dir)!r}, "
-            f"which is no folder. {spec.how_to_get}"
-        )
+    fraction = checked_fraction(spec, validation_fraction, on_corrupt=on_corrupt)
+    folder = find_folder(spec, data_dir)
     found = coco.read(folder, how_to_get=spec.how_to_get, on_corrupt=on_corrupt, masks=masks)
     if found.report.found:
         _LOG.warning("Defects of the data in %s:\n%s", data_dir, found.report)

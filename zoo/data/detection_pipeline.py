@@ -14,12 +14,12 @@ from zoo.data.detection_catalog import DetectionSpec
 from zoo.data.detection_ops import Example, pad
 from zoo.data.detection_records import DetectionRecords
 from zoo.data.epochs import (
-    ReadAll,
     all_in_batches,
     batches_of_epochs,
     check_batch_size,
     on_host,
     prefetched,
+    read_whole_ones,
     without_end,
 )
 from zoo.data.image_ops import standardize
@@ -80,7 +80,7 @@ def detection_training_batches(
         epoch=epoch,
         skip=skip,
         share=share,
-        read_all=_whole(learnable),
+        read_all=read_whole_ones(learnable),
         may_skip=records.on_corrupt == "skip",
     )
     masks = {} if records.outlines is None else detection_schema.TRAINING_MASKS
@@ -172,23 +172,8 @@ def rows_for_objects(records: DetectionRecords, spec: DetectionSpec) -> int:
 def _every_image(
     records: DetectionRecords, read_one: Callable[..., tuple[Any, tf.Tensor]], size: int
 ) -> tf.data.Dataset:
-    examples = _whole(read_one)(tf.data.Dataset.range(len(records)))
+    examples = read_whole_ones(read_one)(tf.data.Dataset.range(len(records)))
     return all_in_batches(examples, size, records=len(records), may_skip=records.on_corrupt == "skip")
-
-
-def _whole(read_one: Callable[..., tuple[Any, tf.Tensor]]) -> ReadAll:
-    """Reads, many at a time, and keeps what could be decoded; `read_one` gives (example, whether that was so)."""
-
-    def read_all(plan: tf.data.Dataset) -> tf.data.Dataset:
-        return plan.map(read_one, num_parallel_calls=tf.data.AUTOTUNE).filter(is_whole).map(without_flag)
-
-    def is_whole(example: Any, whole: tf.Tensor) -> tf.Tensor:
-        return whole
-
-    def without_flag(example: Any, whole: tf.Tensor) -> Any:
-        return example
-
-    return read_all
 
 
 def _example_reader(records: DetectionRecords, spec: DetectionSpec) -> Callable[[tf.Tensor], tuple[Example, tf.Tensor]]:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -85,6 +86,26 @@ def _own_share(values: tf.Tensor, batch_size: int, share: tuple[int, int]) -> tf
     own = tf.reshape(parts[worker], [-1, *values.shape[1:]])
     # The remainder is there to take the place of records that are left out.
     return tf.concat([own, values[full:]], axis=0) if workers == 1 else own
+
+
+def read_whole_ones(read_one: Callable[..., tuple[Any, tf.Tensor]], *, parallel: int = tf.data.AUTOTUNE) -> ReadAll:
+    """Reads several at a time, and keeps what could be read.
+
+    Args:
+        read_one: gives (what was read, whether that could be done).
+        parallel: how many at a time.
+    """
+
+    def is_whole(value: Any, whole: tf.Tensor) -> tf.Tensor:
+        return whole
+
+    def without_flag(value: Any, whole: tf.Tensor) -> Any:
+        return value
+
+    def read_all(plan: tf.data.Dataset) -> tf.data.Dataset:
+        return plan.map(read_one, num_parallel_calls=parallel).filter(is_whole).map(without_flag)
+
+    return read_all
 
 
 def all_in_batches(examples: tf.data.Dataset, batch_size: int, *, records: int, may_skip: bool) -> tf.data.Dataset:

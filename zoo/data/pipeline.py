@@ -9,7 +9,15 @@ from zoo.data import image_ops, schema
 from zoo.data.augmentations import AUGMENTATIONS
 from zoo.data.catalog import DatasetSpec
 from zoo.data.corrupt import file_reader, image_reader
-from zoo.data.epochs import all_in_batches, batches_of_epochs, check_batch_size, on_host, prefetched, without_end
+from zoo.data.epochs import (
+    all_in_batches,
+    batches_of_epochs,
+    check_batch_size,
+    on_host,
+    prefetched,
+    read_whole_ones,
+    without_end,
+)
 from zoo.data.records import Records
 from zoo.errors import unknown_name
 
@@ -139,13 +147,12 @@ def file_batches(records: Records, *, batch_size: int) -> tf.data.Dataset:
         raise ValueError(f"`records` must be of files. Received: {len(records)} images in memory.")
     read = file_reader(records)
 
-    def file(path: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def file(path: tf.Tensor, label: tf.Tensor) -> tuple[tuple[tf.Tensor, tf.Tensor], tf.Tensor]:
         contents, whole = read(path)
-        return contents, label, whole
+        return (contents, label), whole
 
     files = tf.data.Dataset.from_tensor_slices((on_host(records.paths), on_host(records.labels)))
-    files = _decodable(files.map(file, num_parallel_calls=tf.data.AUTOTUNE))
-    return _finish(_in_batches(files, records, batch_size), schema.FILE_BATCH)
+    return _finish(_in_batches(read_whole_ones(file)(files), records, batch_size), schema.FILE_BATCH)
 
 
 def _may_skip(records: Records) -> bool:
@@ -166,25 +173,13 @@ def _read(plan: tf.data.Dataset, records: Records, prepare: _Prepare) -> tf.data
     """(index, draws [k]) -> (image, label), a file at a time, without those that can't be decoded."""
     paths, labels, read = on_host(records.paths), on_host(records.labels), image_reader(records)
 
-    def example(index: tf.Tensor, draws: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def example(index: tf.Tensor, draws: tf.Tensor) -> tuple[tuple[tf.Tensor, tf.Tensor], tf.Tensor]:
         image, whole = read(tf.gather(paths, index))
         label = tf.gather(labels, index)
         schema.check((image, label), schema.EXAMPLE)
-        return prepare(image, draws), label, whole
+        return (prepare(image, draws), label), whole
 
-    return _decodable(plan.map(example, num_parallel_calls=tf.data.AUTOTUNE))
-
-
-def _decodable(examples: tf.data.Dataset) -> tf.data.Dataset:
-    """(value, label, whether it could be decoded) -> (value, label) of those that could."""
-
-    def is_whole(value: tf.Tensor, label: tf.Tensor, whole: tf.Tensor) -> tf.Tensor:
-        return whole
-
-    def without_flag(value: tf.Tensor, label: tf.Tensor, whole: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return value, label
-
-    return examples.filter(is_whole).map(without_flag)
+    return read_whole_ones(example)(plan)
 
 
 def _in_batches(examples: tf.data.Dataset, records: Records, batch_size: int) -> tf.data.Dataset:

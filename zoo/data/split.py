@@ -1,5 +1,7 @@
 """Stratified splits: the same share of every class, from a seed."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from zoo.data.records import Records
@@ -31,3 +33,11 @@ def split_off(records: Records, fraction: float, *, seed: int) -> tuple[Records,
         count = min(max(1, round(fraction * len(members))), len(members) - 1)
         taken[members[:count]] = True
     return records.take(np.flatnonzero(~taken)), records.take(np.flatnonzero(taken))
+
+
+def with_validation(splits: Mapping[str, Records], fraction: float, *, seed: int) -> dict[str, Records]:
+    """`splits`, of which "validation" is taken out of "train" by `split_off` where there is none; 0 takes nothing."""
+    if not fraction or "train" not in splits or "validation" in splits:
+        return dict(splits)
+    train, validation = split_off(splits["train"], fraction, seed=seed)
+    return {**splits, "train": train, "validation": validation}

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 import keras
 from keras import layers
 
-from keras_gn.layers import StandardizedConv2D
+from keras_gn.layers import Conv3D, StandardizedConv2D, StandardizedConv3D
 from zoo.errors import unknown_name
 from zoo.models.norms import Norm, channel_axis
+
+# One number for all axes, or one for each: (height, width), or (time, height, width).
+Size = int | tuple[int, ...]
 
 STEMS = ("auto", "small", "large")
 # The smallest short side, in pixels, for which the stem may discard three quarters of the pixels twice.
@@ -24,7 +27,7 @@ class _RankLayers:
     mean_pool: Callable[..., keras.Layer]
 
 
-# By the number of spatial dimensions, which is read off the input.
+# By the number of axes besides batch and channels, which is read off the input: images have two, clips three.
 _LAYERS = {
     2: _RankLayers(
         conv=layers.Conv2D,
@@ -32,6 +35,13 @@ _LAYERS = {
         pad=layers.ZeroPadding2D,
         max_pool=layers.MaxPooling2D,
         mean_pool=layers.GlobalAveragePooling2D,
+    ),
+    3: _RankLayers(
+        conv=Conv3D,
+        standardized_conv=StandardizedConv3D,
+        pad=layers.ZeroPadding3D,
+        max_pool=layers.MaxPooling3D,
+        mean_pool=layers.GlobalAveragePooling3D,
     ),
 }
 
@@ -54,23 +64,28 @@ def channels(x: keras.KerasTensor) -> int:
 
 
 def image_size(x: keras.KerasTensor) -> tuple[int | None, ...]:
-    """The spatial sizes of `x`, None where unknown."""
-    return tuple(x.shape[2:] if channel_axis() == 1 else x.shape[1:-1])
+    """Height and width of `x`, None where unknown."""
+    return tuple(x.shape[2:] if channel_axis() == 1 else x.shape[1:-1])[-2:]
 
 
-def pad(x: keras.KerasTensor, width: int, *, name: str) -> keras.KerasTensor:
-    """Pads every spatial side of `x` with `width` zeros."""
+def by_axis(x: keras.KerasTensor, size: Size) -> tuple[int, ...]:
+    """`size` along each axis of `x` besides batch and channels."""
+    return (size,) * (len(x.shape) - 2) if isinstance(size, int) else size
+
+
+def pad(x: keras.KerasTensor, width: Size, *, name: str) -> keras.KerasTensor:
+    """Pads both sides of every axis of `x` with `width` zeros."""
     return _layers_for(x).pad(width, name=name)(x)
 
 
 def conv(
     x: keras.KerasTensor,
     filters: int,
-    kernel: int,
+    kernel: Size,
     *,
     norm: Norm,
     name: str,
-    strides: int = 1,
+    strides: Size = 1,
     kernel_initializer: keras.Initializer | None = None,
 ) -> keras.KerasTensor:
     """Convolution for use with `norm`; the output is ceil(size / strides) large.
@@ -79,17 +94,18 @@ def conv(
     the image by a pixel from what their weights expect.
 
     Args:
-        x: [B, H, W, C].
+        x: [B, H, W, C] or [B, T, H, W, C].
         filters: Number of output channels.
-        kernel: Side of the kernel, odd.
+        kernel: Size of the kernel, odd.
         norm: Says whether the weights are standardized and whether there is a bias.
         name: Of the layer.
         strides: 1 or more.
         kernel_initializer: Of the weights; None: `he_normal`.
     """
     padding = "same"
-    if strides > 1 and kernel > 1:
-        x = pad(x, kernel // 2, name=f"{name}_pad")
+    sides = by_axis(x, kernel)
+    if any(side > 1 and stride > 1 for side, stride in zip(sides, by_axis(x, strides), strict=True)):
+        x = pad(x, tuple(side // 2 for side in sides), name=f"{name}_pad")
         padding = "valid"
     kinds = _layers_for(x)
     layer = kinds.standardized_conv if norm.standardized else kinds.conv
@@ -110,7 +126,7 @@ def relu(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
 
 
 def stem_is_large(image: keras.KerasTensor, stem: str) -> bool:
-    """Whether `stem` means the large one for `image`; "auto" decides by the short side.
+    """Whether `stem` means the large one for `image`, or for a clip; "auto" decides by the short side.
 
     Unknown sizes count as large.
 
@@ -123,23 +139,39 @@ def stem_is_large(image: keras.KerasTensor, stem: str) -> bool:
     return stem == "large" or (stem == "auto" and min(known, default=LARGE_STEM_FROM) >= LARGE_STEM_FROM)
 
 
-def stem_conv(image: keras.KerasTensor, *, filters: int, large: bool, norm: Norm) -> keras.KerasTensor:
-    """The first convolution: 7x7 with stride 2 (large), or 3x3 with stride 1 (small)."""
-    kernel, strides = (7, 2) if large else (3, 1)
-    return conv(image, filters, kernel, strides=strides, norm=norm, name="stem_conv")
+def stem_conv(
+    image: keras.KerasTensor, *, filters: int, large: bool, norm: Norm, frames: tuple[int, ...] = ()
+) -> keras.KerasTensor:
+    """The first convolution: 7x7 with stride 2 (large), or 3x3 with stride 1 (small).
+
+    Of a clip, `frames` is (how many the kernel covers,), and the stride along time is 1.
+    """
+    side, stride = (7, 2) if large else (3, 1)
+    strides = (*(1 for _ in frames), stride, stride)
+    return conv(image, filters, (*frames, side, side), strides=strides, norm=norm, name="stem_conv")
 
 
-def stem_pool(x: keras.KerasTensor) -> keras.KerasTensor:
-    """The large stem's 3x3 max pool with stride 2, zeros around it."""
-    x = pad(x, 1, name="stem_pool_pad")
-    return _layers_for(x).max_pool(3, strides=2, name="stem_pool")(x)
+def stem_pool(x: keras.KerasTensor, *, frames: tuple[int, ...] = ()) -> keras.KerasTensor:
+    """The large stem's 3x3 max pool with stride 2, zeros around it.
+
+    Of a clip, `frames` is (how many it covers,): 3 halve their number, 1 keeps it.
+    """
+    sides = (*frames, 3, 3)
+    x = pad(x, tuple(side // 2 for side in sides), name="stem_pool_pad")
+    strides = tuple(2 if side > 1 else 1 for side in sides)
+    return _layers_for(x).max_pool(sides, strides=strides, name="stem_pool")(x)
 
 
 def mean_pool_logits(
-    x: keras.KerasTensor, num_classes: int, *, kernel_initializer: keras.Initializer
+    x: keras.KerasTensor, num_classes: int, *, kernel_initializer: keras.Initializer, dropout: float = 0.0
 ) -> keras.KerasTensor:
-    """Global mean and one dense layer, in float32 under any precision policy: [B, num_classes]."""
+    """Global mean and one dense layer, in float32 under any precision policy: [B, num_classes].
+
+    `dropout` is the share of the means that training leaves out; without one there is no layer for it.
+    """
     pooled = _layers_for(x).mean_pool(dtype="float32", name="pool")(x)
+    if dropout:
+        pooled = layers.Dropout(dropout, dtype="float32", name="dropout")(pooled)
     return logits(pooled, num_classes, kernel_initializer=kernel_initializer)
 
 

@@ -51,6 +51,16 @@ class Norm:
                 f"Received: norm={self.spec!r}. {error}"
             ) from error
 
+    def channels(self, at_least: int, *, name: str) -> int:
+        """The smallest number of channels from `at_least` on that the layer called `name` can divide into its groups.
+
+        >>> parse_norm("gn").channels(144, name="norm1"), parse_norm("bn").channels(144, name="norm1")
+        (160, 144)
+        """
+        layer = self.factory(name)
+        multiple = getattr(layer, "channels_per_group", None) or max(getattr(layer, "groups", 1), 1)
+        return -(-at_least // multiple) * multiple
+
 
 def start_gamma_at_zero(layer: keras.Layer) -> None:
     """Makes an unbuilt norm layer start with gamma = 0, so that it puts out beta (zero) at first.

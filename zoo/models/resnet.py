@@ -6,7 +6,17 @@ from dataclasses import dataclass
 import keras
 from keras import layers
 
-from zoo.models.blocks import channels, conv, mean_pool_logits, relu, stem_conv, stem_is_large, stem_pool
+from zoo.models.blocks import (
+    Size,
+    by_axis,
+    channels,
+    conv,
+    mean_pool_logits,
+    relu,
+    stem_conv,
+    stem_is_large,
+    stem_pool,
+)
 from zoo.models.norms import Norm
 
 
@@ -15,34 +25,49 @@ class BlockConv:
     """One convolution of a residual block.
 
     Args:
-        kernel: Its side.
+        kernel: Its size.
         expansion: Its filters, as a multiple of the block's width.
-        strided: Whether it carries the block's stride.
+        strided: Whether it carries the block's stride, along the axes on which its kernel is larger than 1.
+        factorized: Whether it and the next one, over space and over time, stand for one of 3x3x3: then it has as many
+            filters as give both as many weights as that one has (arXiv 1711.11248, section 3.5), or a few more where
+            the norm's groups need them.
     """
 
-    kernel: int
+    kernel: Size
     expansion: int = 1
     strided: bool = False
+    factorized: bool = False
 
 
-BASIC = (BlockConv(3, strided=True), BlockConv(3))
-BOTTLENECK = (BlockConv(1), BlockConv(3, strided=True), BlockConv(1, expansion=4))
+Block = tuple[BlockConv, ...]
+BASIC: Block = (BlockConv(3, strided=True), BlockConv(3))
+BOTTLENECK: Block = (BlockConv(1), BlockConv(3, strided=True), BlockConv(1, expansion=4))
 
 
 @dataclass(frozen=True)
 class ResNetSpec:
-    """A residual network: its block, and the number of blocks in stages 2 to 5."""
+    """A residual network.
 
-    block: tuple[BlockConv, ...]
-    depths: tuple[int, int, int, int]
+    Args:
+        stages: The blocks of stages 2 to 5.
+        strides: Of the first blocks of stages 3 to 5.
+    """
+
+    stages: tuple[tuple[Block, ...], ...]
+    strides: Size = 2
+
+
+def repeated(block: Block, *depths: int) -> tuple[tuple[Block, ...], ...]:
+    """Stages of so many equal blocks."""
+    return tuple((block,) * depth for depth in depths)
 
 
 SPECS: Mapping[str, ResNetSpec] = {
-    "resnet18": ResNetSpec(BASIC, (2, 2, 2, 2)),
-    "resnet34": ResNetSpec(BASIC, (3, 4, 6, 3)),
-    "resnet50": ResNetSpec(BOTTLENECK, (3, 4, 6, 3)),
-    "resnet101": ResNetSpec(BOTTLENECK, (3, 4, 23, 3)),
-    "resnet152": ResNetSpec(BOTTLENECK, (3, 8, 36, 3)),
+    "resnet18": ResNetSpec(repeated(BASIC, 2, 2, 2, 2)),
+    "resnet34": ResNetSpec(repeated(BASIC, 3, 4, 6, 3)),
+    "resnet50": ResNetSpec(repeated(BOTTLENECK, 3, 4, 6, 3)),
+    "resnet101": ResNetSpec(repeated(BOTTLENECK, 3, 4, 23, 3)),
+    "resnet152": ResNetSpec(repeated(BOTTLENECK, 3, 8, 36, 3)),
 }
 STEM_FILTERS = 64
 WIDTHS = (64, 128, 256, 512)
@@ -91,7 +116,7 @@ def resnet_features(
 def resnet_stage(
     x: keras.KerasTensor, stage: int, *, spec: ResNetSpec, norm: Norm, zero_init_residual: bool = True
 ) -> keras.KerasTensor:
-    """One of the stages 2 to 5; those after the second halve height and width.
+    """One of the stages 2 to 5; those after the second begin with the stride of `spec`.
 
     Args:
         x: What the stage before puts out.
@@ -100,12 +125,12 @@ def resnet_stage(
         norm: Makes the normalization layers.
         zero_init_residual: See `resnet_features`.
     """
-    for block in range(1, spec.depths[stage - 2] + 1):
+    for block, convs in enumerate(spec.stages[stage - 2], start=1):
         x = residual_block(
             x,
-            convs=spec.block,
+            convs=convs,
             width=WIDTHS[stage - 2],
-            strides=2 if stage > 2 and block == 1 else 1,
+            strides=spec.strides if stage > 2 and block == 1 else 1,
             norm=norm,
             zero_gamma=zero_init_residual,
             name=f"stage{stage}_block{block}",
@@ -116,9 +141,9 @@ def resnet_stage(
 def residual_block(
     x: keras.KerasTensor,
     *,
-    convs: tuple[BlockConv, ...],
+    convs: Block,
     width: int,
-    strides: int,
+    strides: Size,
     norm: Norm,
     zero_gamma: bool,
     name: str,
@@ -128,17 +153,38 @@ def residual_block(
     The shortcut is the identity where shapes allow it, else a 1x1 convolution and a norm.
     """
     shortcut = x
-    filters = width * convs[-1].expansion
-    if strides > 1 or channels(x) != filters:
+    inputs, filters = channels(x), width * convs[-1].expansion
+    if strides != 1 or inputs != filters:
         shortcut = conv(x, filters, 1, strides=strides, norm=norm, name=f"{name}_shortcut_conv")
         shortcut = norm(shortcut, name=f"{name}_shortcut_norm")
     for index, part in enumerate(convs, start=1):
         if index > 1:
             x = relu(x, name=f"{name}_relu{index - 1}")
-        stride = strides if part.strided else 1
-        x = conv(x, width * part.expansion, part.kernel, strides=stride, norm=norm, name=f"{name}_conv{index}")
-        x = norm(x, name=f"{name}_norm{index}", zero_gamma=zero_gamma and index == len(convs))
+        norm_name = f"{name}_norm{index}"
+        outputs = width * part.expansion
+        if part.factorized:
+            outputs = norm.channels(factorized_filters(inputs, width), name=norm_name)
+        stride = _carried(x, strides, part.kernel) if part.strided else 1
+        x = conv(x, outputs, part.kernel, strides=stride, norm=norm, name=f"{name}_conv{index}")
+        x = norm(x, name=norm_name, zero_gamma=zero_gamma and index == len(convs))
     return relu(layers.Add(name=f"{name}_add")([shortcut, x]), name=f"{name}_out")
+
+
+def factorized_filters(inputs: int, outputs: int) -> int:
+    """The filters between 1x3x3 and 3x1x1 that give both as many weights as 3x3x3 has, rounded down.
+
+        27 * inputs * outputs / (9 * inputs + 3 * outputs)
+
+    >>> factorized_filters(64, 64)
+    144
+    """
+    return 27 * inputs * outputs // (9 * inputs + 3 * outputs)
+
+
+def _carried(x: keras.KerasTensor, strides: Size, kernel: Size) -> Size:
+    """The stride of a kernel, 1 along the axes on which it sees one position only."""
+    pairs = zip(by_axis(x, strides), by_axis(x, kernel), strict=True)
+    return tuple(stride if side > 1 else 1 for stride, side in pairs)
 
 
 def resnet_logits(features: Mapping[str, keras.KerasTensor], num_classes: int) -> keras.KerasTensor:

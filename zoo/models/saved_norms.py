@@ -1,7 +1,6 @@
-"""The groups and epsilons of a model in a `.keras` file, for a new model that takes its weights."""
+"""The groups and epsilons of a model, maybe in a `.keras` file, for a new model that takes its weights."""
 
 import json
-import os
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -10,30 +9,27 @@ from typing import Any
 import keras
 
 from zoo.models.norms import Norm
+from zoo.models.saved_layers import Weights, layers_with_weights
 
 # What a norm computes with besides its weights. The shapes of these say nothing of it.
 _SETTINGS = ("groups", "channels_per_group", "epsilon")
 
 
-def as_saved(norm: Norm, path: str | os.PathLike[str]) -> Norm:
-    """`norm`, whose layers get the groups and epsilon of the layer of that name in a `.keras` file, if it is alike.
+def as_saved(norm: Norm, weights: Weights) -> Norm:
+    """`norm`, whose layers get the groups and epsilon of the layer of that name in `weights`, if it is alike.
 
     A converted model has other groups in every layer (`keras_gn.convert_bn_to_gn`), and its weights are of no use with
     others. Of a file that holds no model, and so no settings, the norm stays as it is.
 
     Args:
         norm: Makes the layers.
-        path: The file that the weights will come from.
+        weights: The file or the model that the weights will come from.
 
     >>> from zoo.models.norms import parse_norm
     >>> as_saved(parse_norm("gn"), "model.weights.h5").factory("stem_norm").groups
     32
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            saved = dict(_layers(json.loads(archive.read("config.json"))))
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
-        return norm  # what is wrong with a file is said when its weights are loaded
+    saved = _settings(weights)
 
     def factory(name: str) -> keras.Layer:
         layer = norm.factory(name)
@@ -43,6 +39,18 @@ def as_saved(norm: Norm, path: str | os.PathLike[str]) -> Norm:
         return type(layer).from_config({**own, **taken}) if taken else layer
 
     return replace(norm, factory=factory)
+
+
+def _settings(weights: Weights) -> dict[str, tuple[str, Mapping[str, Any]]]:
+    """(class, config) of every layer, by its name."""
+    if isinstance(weights, keras.Model):
+        layers = layers_with_weights(weights)
+        return {name: (type(layer).__name__, layer.get_config()) for name, layer in layers.items()}
+    try:
+        with zipfile.ZipFile(weights) as archive:
+            return dict(_layers(json.loads(archive.read("config.json"))))
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+        return {}  # what is wrong with a file is said when its weights are loaded
 
 
 def _layers(config: Any) -> Iterator[tuple[str, tuple[str, Mapping[str, Any]]]]:

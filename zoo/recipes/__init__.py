@@ -7,6 +7,8 @@ from zoo.recipes.digits import DIGITS
 from zoo.recipes.fashion_mnist import FASHION_MNIST
 from zoo.recipes.folder import FOLDER, PLANT_SEEDLINGS
 from zoo.recipes.imagenet import IMAGENET_GN
+from zoo.recipes.kinetics import KINETICS, KINETICS_64X1, KINETICS_SMALL_BATCH
+from zoo.recipes.video_folder import VIDEO_FOLDER
 from zoo.training.config import TrainConfig
 
 RECIPES: dict[str, TrainConfig] = {
@@ -20,6 +22,10 @@ RECIPES: dict[str, TrainConfig] = {
     "coco_2x": COCO_2X,
     "coco_3x": COCO_3X,
     "coco_6x": COCO_6X,
+    "kinetics": KINETICS,
+    "kinetics_small_batch": KINETICS_SMALL_BATCH,
+    "kinetics_64x1": KINETICS_64X1,
+    "video_folder": VIDEO_FOLDER,
 }
 
 

@@ -42,7 +42,8 @@ class Detection:
         seed: of the samples that training draws.
 
     Raises:
-        UserError: there is a validation split without any object to score.
+        UserError: masks are asked for of data without outlines, or there is a validation split without any object to
+            score.
     """
 
     dataset: DetectionDataset
@@ -56,11 +57,17 @@ class Detection:
     loss: None = None
 
     def __post_init__(self) -> None:
+        if self.model_options.get("masks") and self.dataset.splits and not self.dataset.has_masks:
+            raise UserError(
+                "`masks` must be false, or left out, for data whose training images have no outlines. Received: "
+                f"masks=True for {self.dataset.spec.name}. Add segmentations to the annotations to learn masks."
+            )
         held_out = self.dataset.splits.get("validation")
         if held_out is not None and held_out.is_ignored.all():
             raise UserError(
                 "`validation_fraction` must leave images with objects in the validation split. Received: "
-                f"{len(held_out)} images without any. Give more images, another seed, or 0 for no validation."
+                f"{len(held_out)} images without any. Give more images, another seed, or 0 for no validation; if they "
+                "have an annotation file of their own, move it away."
             )
 
     @property
@@ -106,6 +113,10 @@ class Detection:
             skip=skip,
             share=share,
         )
+
+    def validation_batches(self, batch_size: int) -> tf.data.Dataset:
+        """The validation split, which is scored whole."""
+        return self.evaluation_batches("validation", batch_size)
 
     def evaluation_batches(self, split: str, batch_size: int) -> tf.data.Dataset:
         """Every image of a split once, in order."""
@@ -157,6 +168,9 @@ class Detection:
         )
         size = f"seen at {spec.image_size} x {spec.image_size}"
         return f"{spec.name}: {len(self.dataset.class_names)} classes; {counts}; {size}"
+
+    def input_report(self) -> None:
+        """Nothing: images are read as fast as they are needed."""
 
     def metadata(self) -> dict[str, Any]:
         """What a SavedModel says of itself."""

@@ -65,6 +65,9 @@ class Task(Protocol):
         self, batch_size: int, *, seed: int, epoch: int, skip: int = 0, share: tuple[int, int] = (0, 1)
     ) -> tf.data.Dataset: ...
 
+    def validation_batches(self, batch_size: int) -> tf.data.Dataset:
+        """What Keras validates with after every epoch, unless the task is scored whole."""
+
     def evaluation_batches(self, split: str, batch_size: int) -> tf.data.Dataset: ...
 
     def prediction(self, outputs: Any) -> Any:
@@ -84,5 +87,8 @@ class Task(Protocol):
     def signatures(self, model: keras.Model) -> list[Signature]: ...
 
     def summary(self) -> str: ...
+
+    def input_report(self) -> str | None:
+        """How the input has kept up since the last time, where that may be slow."""
 
     def metadata(self) -> dict[str, Any]: ...

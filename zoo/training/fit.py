@@ -203,7 +203,7 @@ def _validation_data(training: Training) -> tf.data.Dataset | None:
         return None
     replicas = training.trainer.distribute_strategy.num_replicas_in_sync
     size = evaluation_batch_size(held_out, training.config.batch_size, replicas)
-    return training.task.evaluation_batches("validation", size)
+    return training.task.validation_batches(size)
 
 
 def _callbacks(
@@ -215,7 +215,13 @@ def _callbacks(
     scores = [ScoreValidation(task, training.model, batch_size=training.config.batch_size)]
     return [
         *(scores if held_out and task.scored_whole else []),
-        ProgressBar(training.total_steps, step_images=training.step_images, done_steps=progress.step, shown=chief),
+        ProgressBar(
+            training.total_steps,
+            step_images=training.step_images,
+            done_steps=progress.step,
+            shown=chief,
+            report=task.input_report,
+        ),
         NanGuard(folder.checkpoints),
         StopAfter(training.total_steps - progress.step),
         *([keras.callbacks.TensorBoard(str(folder.logs), write_graph=False)] if chief else []),

@@ -3,6 +3,7 @@
 import logging
 import sys
 import time
+from collections.abc import Callable
 
 import keras
 from tqdm import tqdm
@@ -20,10 +21,20 @@ class ProgressBar(keras.callbacks.Callback):
         step_images: images a step.
         done_steps: steps that an earlier, interrupted part of the run has made.
         shown: False where another worker shows it, and this one only logs a line for each epoch.
+        report: what else there is to say at the end of an epoch, if anything.
     """
 
-    def __init__(self, total_steps: int, *, step_images: int, done_steps: int = 0, shown: bool = True) -> None:
+    def __init__(
+        self,
+        total_steps: int,
+        *,
+        step_images: int,
+        done_steps: int = 0,
+        shown: bool = True,
+        report: Callable[[], str | None] = lambda: None,
+    ) -> None:
         super().__init__()
+        self.report = report
         self.total_steps = total_steps
         self.step_images = step_images
         self.done_steps = done_steps
@@ -62,11 +73,13 @@ class ProgressBar(keras.callbacks.Callback):
         # History has the rest, such as COCO's twelve numbers.
         shown = {name: value for name, value in (logs or {}).items() if name.endswith(_SHOWN)}
         values = "  ".join(f"{name} {value:.4g}" for name, value in shown.items())
-        line = f"epoch {epoch + 1:3d}  {seconds:6.1f} s  {values}"
-        if self._bar is None:
-            logger.info(line)
-        else:
-            self._bar.write(line, file=sys.stderr)
+        for line in (f"epoch {epoch + 1:3d}  {seconds:6.1f} s  {values}", self.report()):
+            if line is None:
+                continue
+            if self._bar is None:
+                logger.info(line)
+            else:
+                self._bar.write(line, file=sys.stderr)
 
     def close(self) -> None:
         """Ends the bar, also after an exception, so that messages start on a line of their own."""

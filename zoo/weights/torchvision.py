@@ -1,29 +1,19 @@
 """Weights of torchvision's Mask R-CNN and Faster R-CNN into those of the zoo."""
 
-import os
-import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 
-import keras
 import numpy as np
 
-from keras_gn.layers import StandardizedConv2D
 from zoo.errors import UserError
 from zoo.models.mask_rcnn.model import MaskRCNN
+from zoo.weights.name_map import Arrange, Library, Renames, Source, channels_last, rename
 from zoo.weights.state_dict import StateDict, read_state_dict
 
-# How many of the tensors that don't fit an error names.
-_SHOWN = 10
-# Counters of training steps, which no inference needs.
-_UNUSED = ".num_batches_tracked"
-
-# Pattern of a name, its form elsewhere, and what is added to the numbers in it (None: a word).
-_Renames = tuple[tuple[str, str, tuple[int | None, ...]], ...]
+_TORCHVISION = Library("torchvision", "num_classes (without the background), norms, head and masks")
 
 # The layers' names, here and in torchvision.
-_LAYERS: _Renames = (
+_LAYERS: Renames = (
     (r"stem_conv", "backbone.body.conv1", ()),
     (r"stem_norm", "backbone.body.bn1", ()),
     (r"stage(\d)_block(\d+)_conv(\d)", "backbone.body.layer{}.{}.conv{}", (-1, -1, 0)),
@@ -51,20 +41,11 @@ _LAYERS: _Renames = (
 _FC_AFTER_CONVS = "roi_heads.box_head.5"
 
 # The tensors' names before torchvision 0.13, as in the published files, and since.
-_OLD_NAMES: _Renames = (
+_OLD_NAMES: Renames = (
     (r"backbone\.fpn\.(inner|layer)_blocks\.(\d)\.(weight|bias)", "backbone.fpn.{}_blocks.{}.0.{}", (None, 0, None)),
     (r"rpn\.head\.conv\.(weight|bias)", "rpn.head.conv.0.0.{}", (None,)),
     (r"roi_heads\.mask_head\.mask_fcn(\d)\.(weight|bias)", "roi_heads.mask_head.{}.0.{}", (-1, None)),
 )
-
-_VARIABLES = {
-    "kernel": "weight",
-    "bias": "bias",
-    "gamma": "weight",
-    "beta": "bias",
-    "moving_mean": "running_mean",
-    "moving_variance": "running_var",
-}
 
 
 def load_torchvision(model: MaskRCNN, weights: StateDict) -> None:
@@ -88,47 +69,10 @@ def load_torchvision(model: MaskRCNN, weights: StateDict) -> None:
             like one of the model's; the model is unchanged then.
     """
     state = _with_new_names(read_state_dict(weights))
-    sources = {source.name: source for source in _sources(model)}
-    values = {name: sources[name].value(array) for name, array in state.items() if name in sources}
-    differences = [f"'{name}' is missing" for name in sources if name not in values]
-    differences += [sources[name].misfit(state[name]) for name, value in values.items() if value is None]
-    differences += [f"'{name}' is left over" for name in state if name not in sources and not name.endswith(_UNUSED)]
-    if differences:
-        more = len(differences) - _SHOWN
-        received = "a mapping" if isinstance(weights, Mapping) else repr(os.fspath(weights))
-        raise UserError(
-            f"`weights` must be torchvision's state dict of the same architecture as the model '{model.name}'. "
-            f"Received: weights={received}, which differs in {len(differences)} tensors: "
-            + "; ".join(differences[:_SHOWN])
-            + (f"; and {more} more" if more > 0 else "")
-            + ". Build the model with the num_classes (without the background), norms, head and masks of the file."
-        )
-    for name, value in values.items():
-        sources[name].variable.assign(value)
+    _TORCHVISION.set_weights(model, state, _sources(model), weights=weights)
 
 
-@dataclass(frozen=True)
-class _Source:
-    """The tensor called `name`, of which `arrange` makes the value of `variable`."""
-
-    name: str
-    variable: keras.Variable
-    arrange: Callable[[np.ndarray], np.ndarray]
-
-    def value(self, array: np.ndarray) -> np.ndarray | None:
-        """What to assign, or None if `array` doesn't fit."""
-        try:
-            arranged = self.arrange(array)
-        except (ValueError, IndexError):
-            return None
-        return arranged if array.dtype.kind in "fiu" and arranged.shape == tuple(self.variable.shape) else None
-
-    def misfit(self, array: np.ndarray) -> str:
-        own = tuple(self.variable.shape)
-        return f"'{self.name}' {array.shape} {array.dtype} doesn't fit '{self.variable.path}' {own}"
-
-
-def _sources(model: MaskRCNN) -> Iterator[_Source]:
+def _sources(model: MaskRCNN) -> Iterator[Source]:
     """One for each variable of `model`.
 
     Raises:
@@ -137,32 +81,22 @@ def _sources(model: MaskRCNN) -> Iterator[_Source]:
     if not isinstance(model, MaskRCNN):
         raise UserError(f"`model` must be a Mask R-CNN of zoo.build. Received: model={model!r}")
     parts = [part for part in (model.features, model.rpn, model.box_head, model.mask_head) if part is not None]
-    layers = {layer.name: layer for part in parts for layer in part.layers if layer.variables}
-    for name, layer in layers.items():
-        renamed = _FC_AFTER_CONVS if name == "box_fc1" and "box_conv1" in layers else _rename(name, _LAYERS)
-        for variable in layer.variables:
-            kind = _VARIABLES.get(variable.name)
-            if renamed is None or kind is None or isinstance(layer, StandardizedConv2D):
-                raise UserError(
-                    f"`model` must have layers like torchvision's. Received: model '{model.name}' with the "
-                    f"{type(layer).__name__} '{name}'. Build it with norms such as 'frozen_bn' and 'gn'."
-                )
-            yield _Source(f"{renamed}.{kind}", variable, partial(_arrange, name, region=model.box_head.input_shape[1:]))
+    layers = {layer.name: layer for part in parts for layer in part.layers if layer.weights}
+    region = model.box_head.input_shape[1:]
+
+    def name_of(layer: str) -> str | None:
+        return _FC_AFTER_CONVS if layer == "box_fc1" and "box_conv1" in layers else rename(layer, _LAYERS)
+
+    def arrange_of(layer: str) -> Arrange:
+        return partial(_arrange, layer, region=region)
+
+    return _TORCHVISION.sources(model, layers, name_of=name_of, arrange_of=arrange_of)
 
 
 def _with_new_names(state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    renamed = {name: _rename(name, _OLD_NAMES) for name in state}
+    renamed = {name: rename(name, _OLD_NAMES) for name in state}
     # A tensor that is there by both names keeps the old one, and so is left over.
     return {name if new is None or new in state else new: state[name] for name, new in renamed.items()}
-
-
-def _rename(name: str, renames: _Renames) -> str | None:
-    """What `name` is called by the first of `renames` that knows it."""
-    for pattern, form, shifts in renames:
-        if match := re.fullmatch(pattern, name):
-            parts = zip(match.groups(), shifts, strict=True)
-            return form.format(*(part if shift is None else int(part) + shift for part, shift in parts))
-    return None
 
 
 def _arrange(layer: str, array: np.ndarray, *, region: tuple[int, int, int]) -> np.ndarray:
@@ -181,7 +115,7 @@ def _arrange(layer: str, array: np.ndarray, *, region: tuple[int, int, int]) -> 
         height, width, channels = region
         by_cell = array.reshape(len(array), channels, height, width)
         return by_cell.transpose(2, 3, 1, 0).reshape(height * width * channels, len(array))
-    return array.transpose(2, 3, 1, 0) if array.ndim == 4 else array.T
+    return channels_last(array)
 
 
 def _y_first(rows: np.ndarray) -> np.ndarray:

@@ -1,7 +1,8 @@
-"""Reads trees of images with one folder a class, divided into splits or not."""
+"""Reads trees of images, or of other files, with one folder a class, divided into splits or not."""
 
 import os
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,28 +12,43 @@ from zoo.data.records import OnCorrupt, Records
 from zoo.data.split import split_off
 from zoo.errors import UserError
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
+
+@dataclass(frozen=True)
+class FileKind:
+    """Files of one kind: what they are called, in the plural, and how their names end."""
+
+    name: str
+    suffixes: tuple[str, ...]
+
+    def matches(self, name: str) -> bool:
+        """Whether a file called `name` is of the kind; a hidden one isn't."""
+        return name[0] != "." and name.lower().endswith(self.suffixes)
+
+
+IMAGES = FileKind("images", (".jpg", ".jpeg", ".png", ".bmp", ".gif"))
 # A split may go by several names.
 _SPLITS = {"train": ("train",), "validation": ("val", "validation"), "test": ("test",)}
 # Where a tree has no splits, the test records never change, or figures could not be compared.
 _TEST_FRACTION, _TEST_SEED = 0.2, 0
 
 
-def read(data_dir: Path, spec: DatasetSpec, *, on_corrupt: OnCorrupt) -> tuple[tuple[str, ...], dict[str, Records]]:
+def read(
+    data_dir: Path, spec: DatasetSpec, *, on_corrupt: OnCorrupt, kind: FileKind = IMAGES
+) -> tuple[tuple[str, ...], dict[str, Records]]:
     """The class names, sorted, and the records of `train/`, `val/` (or `validation/`) and `test/`, those that exist.
 
     A folder without these has its class folders directly; then a fifth of every class becomes the test split.
-    Hidden files and folders, and files that are not named like images, are left alone.
+    Hidden files and folders, and files that are not named like those of the kind, are left alone.
     """
     folders = find_splits(data_dir)
     if not folders:
         names = class_folders(data_dir)
-        records = list_images(data_dir, names, on_corrupt=on_corrupt, how_to_get=spec.how_to_get)
+        records = list_files(data_dir, names, on_corrupt=on_corrupt, how_to_get=spec.how_to_get, kind=kind)
         train, test = split_off(records, _TEST_FRACTION, seed=_TEST_SEED)
         return names, {"train": train, "test": test}
     names = common_classes(folders, how_to_get=spec.how_to_get)
     return names, {
-        split: list_images(folder, names, on_corrupt=on_corrupt, how_to_get=spec.how_to_get)
+        split: list_files(folder, names, on_corrupt=on_corrupt, how_to_get=spec.how_to_get, kind=kind)
         for split, folder in folders.items()
     }
 
@@ -50,8 +66,10 @@ def class_folders(folder: Path) -> tuple[str, ...]:
         return tuple(sorted(entry.name for entry in entries if entry.is_dir() and entry.name[0] != "."))
 
 
-def list_images(folder: Path, names: Sequence[str], *, on_corrupt: OnCorrupt, how_to_get: str) -> Records:
-    """The image files in `folder`/name for each of `names`; the position of the name is the label.
+def list_files(
+    folder: Path, names: Sequence[str], *, on_corrupt: OnCorrupt, how_to_get: str, kind: FileKind = IMAGES
+) -> Records:
+    """The files in `folder`/name for each of `names`; the position of the name is the label.
 
     Raises:
         UserError: there is none.
@@ -61,19 +79,15 @@ def list_images(folder: Path, names: Sequence[str], *, on_corrupt: OnCorrupt, ho
     for label, name in enumerate(names):
         if (folder / name).is_dir():
             with os.scandir(folder / name) as entries:
-                found = sorted(entry.path for entry in entries if _is_image(entry.name))
+                found = sorted(entry.path for entry in entries if kind.matches(entry.name))
             paths += found
             labels += [label] * len(found)
     if not paths:
         raise UserError(
-            f"`data_dir` must lead to images ({', '.join(SUFFIXES)}) in folders of classes. "
+            f"`data_dir` must lead to {kind.name} ({', '.join(kind.suffixes)}) in folders of classes. "
             f"Received: none in the {len(names)} folders of {folder}. {how_to_get}"
         )
     return Records(np.asarray(labels), paths=np.asarray(paths, object), on_corrupt=on_corrupt)
-
-
-def _is_image(name: str) -> bool:
-    return name[0] != "." and name.lower().endswith(SUFFIXES)
 
 
 def common_classes(folders: Mapping[str, Path], *, how_to_get: str) -> tuple[str, ...]:
@@ -86,7 +100,7 @@ def common_classes(folders: Mapping[str, Path], *, how_to_get: str) -> tuple[str
     empty = [folder for folder, names in classes.items() if not names]
     if empty:
         raise UserError(
-            f"Every split must have class folders. Received: {empty[0]} has none. Sort its images into class folders, "
+            f"Every split must have class folders. Received: {empty[0]} has none. Sort its files into class folders, "
             f"or move it away. {how_to_get}"
         )
     everywhere = set.intersection(*classes.values())

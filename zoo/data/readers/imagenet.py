@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from zoo.data.catalog import DatasetSpec
-from zoo.data.readers.image_folder import common_classes, enumerate_names, find_splits, list_images
+from zoo.data.readers.image_folder import common_classes, enumerate_names, find_splits, list_files
 from zoo.data.records import OnCorrupt, Records
 from zoo.errors import UserError
 
@@ -33,7 +33,7 @@ def read(data_dir: Path, spec: DatasetSpec, *, on_corrupt: OnCorrupt) -> tuple[t
             f"Rename or remove them, or add them to {SYNSETS}."
         )
     splits = {
-        split: list_images(folder, sorted(names), on_corrupt=on_corrupt, how_to_get=spec.how_to_get)
+        split: list_files(folder, sorted(names), on_corrupt=on_corrupt, how_to_get=spec.how_to_get)
         for split, folder in folders.items()
     }
     return tuple(names[wnid] for wnid in sorted(names)), splits
