@@ -63,6 +63,7 @@ def test_run_and_saved_model_score_the_same(run_folder, tmp_path, capsys):
     ("arguments", "message"),
     [
         (["--model", "resnet5"], "`model` must be one of"),
+        (["--model", "resnet3d18"], "`model` must be one for image classification with the data set digits"),
         (["--norm", "gm"], "Did you mean"),
         (["--norm", "gn:groups=7"], "groups"),
         (["--norm", "gn:group=8"], "groups"),

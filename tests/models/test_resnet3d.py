@@ -1,7 +1,9 @@
 """3D ResNets: parameter counts, what features see of a clip, blocks against NumPy, options, every norm."""
 
 import math
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -15,11 +17,6 @@ from zoo.models.norms import NORM_NAMES, parse_norm
 from zoo.models.resnet import BlockConv, repeated, residual_block
 from zoo.models.resnet3d import FACTORIZED, THREE, ResNet3DSpec, resnet3d_features, resnet3d_logits
 
-COUNTS = {
-    "i3d_resnet50": 28_043_472,  # PyTorchVideo's i3d_r50
-    "slow_resnet50": 32_454_096,  # PyTorchVideo's slow_r50
-    "r2plus1d_18": 31_505_325,  # torchvision's
-}
 # One block a stage, for tests.
 TINY = ResNet3DSpec(repeated(THREE, 1, 1, 1, 1), strides=(1, 2, 2), stem_frames=3, halves_c2=True)
 
@@ -32,39 +29,38 @@ def restored_settings() -> Iterator[None]:
     keras.config.set_image_data_format(data_format)
 
 
-def trainable_count(name: str, norm: str) -> int:
-    model = zoo.build(name, norm, num_classes=400)
-    return sum(math.prod(variable.shape) for variable in model.trainable_variables)
+# Hara et al. pad shortcuts with zeros where three of ours are 1x1x1 convolutions with a norm.
+PROJECTIONS = sum(c * 2 * c + 2 * 2 * c for c in (64, 128, 256))
 
-
-@pytest.mark.parametrize("name", COUNTS)
-def test_published_parameter_counts(name: str) -> None:
-    assert trainable_count(name, "bn") == COUNTS[name]
-
-
-@pytest.mark.parametrize(("name", "millions"), [("resnet3d18", 33.2), ("resnet3d34", 63.5)])
-def test_published_parameter_counts_but_for_the_projections(name: str, millions: float) -> None:
-    """Hara et al. pad shortcuts with zeros; here three are 1x1x1 convolutions with a norm."""
-    projections = sum(c * 2 * c + 2 * 2 * c for c in (64, 128, 256))
-    assert round((trainable_count(name, "gn") - projections) / 1e6, 1) == millions
+# The blocks whose first convolution sees three frames.
+SEES_SEVERAL = {
+    "i3d_resnet50": "2_block1 2_block2 2_block3 3_block1 3_block3 4_block1 4_block3 4_block5 5_block2",
+    "slow_resnet50": " ".join([f"4_block{n}" for n in range(1, 7)] + [f"5_block{n}" for n in range(1, 4)]),
+}
 
 
 @pytest.mark.parametrize(
-    ("name", "channels", "frames", "smaller"),
+    ("name", "count", "channels", "frames", "smaller"),
     [
-        ("i3d_resnet50", 256, (16, 8, 8, 8), 4),
-        ("slow_resnet50", 256, (16, 16, 16, 16), 4),
-        ("resnet3d18", 64, (8, 4, 2, 1), 4),
-        ("r2plus1d_18", 64, (16, 8, 4, 2), 2),
+        ("i3d_resnet50", 28_043_472, 256, (16, 8, 8, 8), 4),  # PyTorchVideo's i3d_r50
+        ("slow_resnet50", 32_454_096, 256, (16, 16, 16, 16), 4),  # PyTorchVideo's slow_r50
+        ("r2plus1d_18", 31_505_325, 64, (16, 8, 4, 2), 2),  # torchvision's
+        ("resnet3d18", 33_235_280 + PROJECTIONS, 64, (8, 4, 2, 1), 4),  # 33.2 million
+        ("resnet3d34", 63_544_912 + PROJECTIONS, 64, (8, 4, 2, 1), 4),  # 63.5 million
     ],
 )
-def test_frames_and_sizes_of_the_features(name: str, channels: int, frames: tuple, smaller: int) -> None:
-    model = zoo.build(name, num_classes=None, input_shape=(16, 128, 96, 3))
-    shapes = {
-        f"c{n}": (None, frames[n - 2], 128 // (smaller * 2 ** (n - 2)), 96 // (smaller * 2 ** (n - 2)), c)
-        for n, c in zip(range(2, 6), [channels * 2**k for k in range(4)], strict=True)
-    }
-    assert {feature: c.shape for feature, c in model.output.items()} == shapes
+def test_published_form(name: str, count: int, channels: int, frames: tuple, smaller: int) -> None:
+    model = zoo.build(name, "bn", num_classes=400, input_shape=(16, 128, 96, 3))
+    assert sum(math.prod(variable.shape) for variable in model.trainable_variables) == count
+    for stage in range(2, 6):
+        last = [layer for layer in model.layers if re.fullmatch(rf"stage{stage}_block\d_out", layer.name)][-1]
+        height, width = (side // (smaller * 2 ** (stage - 2)) for side in (128, 96))
+        assert last.output.shape == (None, frames[stage - 2], height, width, channels * 2 ** (stage - 2))
+    convs = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv3D)]
+    if name in SEES_SEVERAL:
+        found = {layer.name: layer.kernel_size for layer in convs if layer.kernel_size[0] > 1}
+        assert found.pop("stem_conv", None) == ((5, 7, 7) if name == "i3d_resnet50" else None)
+        assert found == {f"stage{at}_conv1": (3, 1, 1) for at in SEES_SEVERAL[name].split()}
 
 
 def test_clips_of_any_length_and_size() -> None:
@@ -76,29 +72,6 @@ def test_clips_of_any_length_and_size() -> None:
             f"c{n}": (math.ceil(frames / min(n - 1, 2)), math.ceil(height / 2**n), math.ceil(width / 2**n))
             for n in range(2, 6)
         }
-
-
-def kernels_over_time(name: str) -> dict[str, int]:
-    model = zoo.build(name, num_classes=None)
-    convs = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv3D)]
-    return {layer.name: layer.kernel_size[0] for layer in convs if layer.kernel_size[0] > 1}
-
-
-def test_where_kernels_see_several_frames() -> None:
-    every_other = (
-        "2_block1",
-        "2_block2",
-        "2_block3",
-        "3_block1",
-        "3_block3",
-        "4_block1",
-        "4_block3",
-        "4_block5",
-        "5_block2",
-    )
-    assert kernels_over_time("i3d_resnet50") == {"stem_conv": 5} | {f"stage{at}_conv1": 3 for at in every_other}
-    last = [f"4_block{n}" for n in range(1, 7)] + [f"5_block{n}" for n in range(1, 4)]
-    assert kernels_over_time("slow_resnet50") == {f"stage{at}_conv1": 3 for at in last}
 
 
 def convolved(x: np.ndarray, kernel: np.ndarray, strides: tuple[int, ...]) -> np.ndarray:
@@ -142,23 +115,24 @@ def test_residual_block(convs: tuple, strides: int | tuple, carried: list) -> No
 
 
 @pytest.mark.parametrize(
-    ("norm", "filters"),
-    [("bn", [45, 144, 230, 921]), ("gn:groups=16", [48, 144, 240, 928]), ("gn", [64, 160, 256, 928])],
+    ("norm", "filters"), [("bn", [48, 144]), ("gn", [64, 160]), ("gn:groups=16", [48, 144]), ("in", [45, 144])]
 )
 def test_filters_between_factorized_convolutions_fit_the_groups(norm: str, filters: list[int]) -> None:
-    model = zoo.build("r2plus1d_18", norm, num_classes=None)
-    names = ["stem_conv", "stage2_block1_conv1", "stage3_block1_conv3", "stage5_block1_conv1"]
-    assert [model.get_layer(name).filters for name in names] == filters
+    spec = replace(TINY, stages=repeated(FACTORIZED, 1, 0, 0, 0), stem_filters=45 if norm != "bn" else 48)
+    clip = keras.Input((4, 16, 16, 3))
+    model = keras.Model(clip, resnet3d_features(clip, spec=spec, norm=parse_norm(norm), stem="small")["c2"])
+    assert [model.get_layer(name).filters for name in ("stem_conv", "stage2_block1_conv1")] == filters
 
 
 @pytest.mark.parametrize(
-    ("input_shape", "stem", "large"),
-    [((8, 64, 64, 3), "auto", True), ((80, 63, 90, 3), "auto", False), (None, "small", False)],
+    ("shape", "stem", "large"),
+    [((8, 64, 64, 3), "auto", True), ((80, 63, 90, 3), "auto", False), ((None, None, None, 3), "small", False)],
 )
-def test_stem_by_the_short_side_of_a_frame(input_shape: tuple | None, stem: str, large: bool) -> None:
-    model = zoo.build("resnet3d18", input_shape=input_shape, stem=stem)
+def test_stem_by_the_short_side_of_a_frame(shape: tuple, stem: str, large: bool) -> None:
+    clip = keras.Input(shape)
+    model = keras.Model(clip, resnet3d_features(clip, spec=TINY, norm=parse_norm("gn"), stem=stem))
     conv = model.get_layer("stem_conv")
-    assert (conv.kernel_size, conv.strides) == (((7, 7, 7), (1, 2, 2)) if large else ((7, 3, 3), (1, 1, 1)))
+    assert (conv.kernel_size, conv.strides) == (((3, 7, 7), (1, 2, 2)) if large else ((3, 3, 3), (1, 1, 1)))
     assert ("stem_pool" in {layer.name for layer in model.layers}) == large
 
 
@@ -207,26 +181,34 @@ def test_logits_are_float32_under_mixed_precision() -> None:
 @pytest.mark.usefixtures("restored_settings")
 def test_channels_first() -> None:
     keras.config.set_image_data_format("channels_first")
-    model = zoo.build("i3d_resnet50", num_classes=None, input_shape=(3, 8, 64, 96))
-    assert model.output["c2"].shape == (None, 256, 8, 16, 24)
-    assert model.output["c5"].shape == (None, 2048, 4, 2, 3)
-    small = zoo.build("resnet3d18", input_shape=(3, 64, 32, 48))
-    assert small.get_layer("stem_conv").strides == (1, 1, 1)
+    clip = keras.Input((3, 8, 64, 96))
+    features = resnet3d_features(clip, spec=TINY, norm=parse_norm("gn"))
+    assert features["c2"].shape == (None, 256, 8, 16, 24)
+    assert features["c5"].shape == (None, 2048, 4, 2, 3)
+    small = keras.Input((3, 64, 32, 48))
+    assert resnet3d_features(small, spec=TINY, norm=parse_norm("bn"))["c2"].shape == (None, 256, 64, 32, 48)
 
 
-def test_dropout_by_its_share() -> None:
-    shares = {
-        layer.rate for layer in zoo.build("resnet3d18", num_classes=5).layers if isinstance(layer, keras.layers.Dropout)
-    }
-    assert shares == {0.5}
-    without = zoo.build("resnet3d18", num_classes=5, dropout=0)
-    assert "dropout" not in {layer.name for layer in without.layers}
+@pytest.mark.parametrize(
+    ("options", "layers"), [({}, ["pool", "dropout", "logits"]), ({"dropout": 0}, ["pool", "logits"])]
+)
+def test_dropout_by_its_share(options: dict, layers: list[str]) -> None:
+    c5 = keras.Input((1, 2, 2, 8))
+    model = keras.Model(c5, resnet3d_logits({"c5": c5}, 5, **options))
+    assert [layer.name for layer in model.layers[1:]] == layers
+    assert all(layer.rate == 0.5 for layer in model.layers if isinstance(layer, keras.layers.Dropout))
+
+
+@pytest.mark.parametrize("dropout", [1.0, -0.1])
+def test_dropout_out_of_its_range(dropout: float) -> None:
+    message = rf"`dropout` must be a number of at least 0 and below 1\. Received: dropout={dropout}"
+    with pytest.raises(UserError, match=message):
+        resnet3d_logits({"c5": keras.Input((1, 2, 2, 8))}, 5, dropout=dropout)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"dropout": 1.0}, r"`dropout` must be a number of at least 0 and below 1\. Received: dropout=1\.0"),
         ({"dropout": "half"}, r"`dropout` must be such as 0\.5\. Received: dropout='half'"),
         ({"remat": "yes"}, r"`remat` must be true or false\. Received: remat='yes'"),
         ({"stem": "tiny"}, r"`stem` must be one of auto, large, small"),

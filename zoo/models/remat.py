@@ -43,9 +43,8 @@ class RematModel(keras.Model):
         self.autocast = False
         self.dtype_policy = "float32"
         ends = [layer.output for layer in self.layers if re.fullmatch(BLOCK_OUTPUT, layer.name)]
-        blocks = [keras.Model(start, end) for start, end in pairwise([image, *ends])]
         # In a function, for Keras would count models that it finds as layers.
-        self._run = _run_of(blocks, keras.Model(ends, outputs))
+        self._run = _run_of(image, ends, outputs)
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         return self._run(inputs) if training else super().call(inputs, training=training, mask=mask)
@@ -55,13 +54,21 @@ class RematModel(keras.Model):
         keras.Model(self.input, self.output, name=self.name).save(filepath, *args, **kwargs)
 
 
-def _run_of(blocks: list[keras.Model], rest: keras.Model) -> _Run:
+def _run_of(image: keras.KerasTensor, ends: list[keras.KerasTensor], outputs: Any) -> _Run:
+    """What computes `outputs`: blocks from `image` to each of `ends`, and what comes after the last one, if any."""
+    blocks = [keras.Model(start, end) for start, end in pairwise([image, *ends])]
+    place = {id(end): index for index, end in enumerate(ends)}
+    are_ends = all(id(output) in place for output in keras.tree.flatten(outputs))
+    rest = None if are_ends else keras.Model(ends[-1], outputs)
+
     def run(x: Any) -> Any:
-        ends = []
+        values = []
         for block in blocks:
             x = _recomputed(block, x)
-            ends.append(x)
-        return rest(ends, training=True)
+            values.append(x)
+        if rest is not None:
+            return rest(x, training=True)
+        return keras.tree.map_structure(lambda output: values[place[id(output)]], outputs)
 
     return run
 
