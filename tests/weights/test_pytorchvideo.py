@@ -87,7 +87,7 @@ def without(name: str) -> Callable[[dict], dict]:
         (lambda state: numbered("i3d_r50", classes=5), r"2 tensors: .*proj\.weight' \(5, 2048\) float32 doesn't fit"),
         (
             lambda state: numbered("slow_r50", classes=3),
-            r"'blocks\.3\.res_blocks\.3\.branch2\.norm_c\.bias' is missing",
+            r"'blocks\.4\.res_blocks\.3\.branch2\.conv_a\.weight' is missing",
         ),
     ],
 )
