@@ -13,6 +13,7 @@ of parameters at all; with 2 where there is no torch or no PyTorchVideo.
 """
 
 import argparse
+import math
 import os
 import subprocess
 import sys
@@ -110,7 +111,7 @@ def measure(name: str, packages: Path, seed: int) -> tuple[dict[str, Differences
         with np.load(folder / "weights.npz") as state:
             model = build_model(name, state)
             theirs = sum(state[tensor].size for tensor in state if not tensor.endswith(_STATISTICS))
-        ours = sum(variable.value.size for variable in model.variables if "moving" not in variable.name)
+        ours = sum(math.prod(variable.shape) for variable in model.weights if "moving" not in variable.name)
         by_size = {}
         for size in SIZES:
             with np.load(folder / f"{size}.npz") as expected:
