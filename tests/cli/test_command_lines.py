@@ -231,6 +231,8 @@ def test_detection_from_training_to_the_scores_of_a_saved_model(shared_data, tmp
         (["--model-options", "weights=x.keras"], "`option of resnet50` must be one of stem"),
         (["--augmentation", "flop"], "`augmentation` must be one of"),
         (["--dataset", "coco", "--label-smoothing", "0.1"], "`label_smoothing` says nothing to detection"),
+        (["--max-objects", "8"], "`max_objects` says nothing to image classification. Received: max_objects=8"),
+        (["--dataset", "coco", "--max-objects", "0"], "`max_objects` must be a positive number"),
         (["--clip", "8x8"], "`clip` says nothing to image classification. Received: clip='8x8'"),
         (["--model", "resnet3d18"], "`model` must be one for image classification with the data set digits"),
         (["--model", "resnet50", "--dataset", "kinetics"], "`model` must be one for video classification"),

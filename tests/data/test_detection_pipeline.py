@@ -192,6 +192,15 @@ def test_fewer_rows_than_objects(records, plain, caplog):
     assert not caplog.text
 
 
+def test_a_crowded_image_is_told(write_coco, annotate, plain, caplog):
+    rows = [annotate(number, 1, [0, 0, 8, 6]) for number in range(1, 502)]
+    records = load_detection(data_dir=write_coco(rows), validation_fraction=0).splits["train"]
+    with caplog.at_level(logging.WARNING):
+        batches = detection_training_batches(records, plain, batch_size=1, seed=0)
+    assert batches.element_spec["boxes"].shape == (1, 501, 4)
+    assert "an image has 501 objects" in caplog.text
+
+
 def test_evaluation_has_every_image_once_in_order(records, plain):
     batches = detection_evaluation_batches(records, plain, batch_size=8)
     assert batches.cardinality() == 3

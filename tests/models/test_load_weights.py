@@ -143,6 +143,36 @@ def test_a_c4_detector_takes_the_last_stage_for_its_heads(tmp_path: Path) -> Non
     assert detector.box_head.trainable_variables
 
 
+def test_a_detector_for_other_classes_keeps_all_but_what_is_for_each(tmp_path: Path, caplog) -> None:
+    three = zoo.build("mask_rcnn_resnet18_fpn", **DETECTOR)
+    path = save(three, tmp_path / "three.keras")
+    other = {**DETECTOR, "num_classes": 5}
+    with pytest.raises(UserError, match=r"differs in 3 layers: 'box_deltas' has variables of shapes \[\(8, 20\)"):
+        zoo.build("mask_rcnn_resnet18_fpn", weights=path, **other)
+    with caplog.at_level("INFO"):
+        five = zoo.build("mask_rcnn_resnet18_fpn", weights=path, other_classes=True, **other)
+    assert "afresh" in caplog.text
+    assert "three.keras': class_logits, box_deltas, mask_logits" in caplog.text
+    for name in ("features", "rpn", "box_head", "mask_head"):
+        for old, new in zip(getattr(three, name).layers, getattr(five, name).layers, strict=True):
+            if new.name not in {"class_logits", "box_deltas", "mask_logits"}:
+                for given, taken in zip(old.get_weights(), new.get_weights(), strict=True):
+                    np.testing.assert_array_equal(taken, given, err_msg=new.name)
+
+
+def test_a_classifier_for_other_classes_keeps_all_but_the_logits(tmp_path: Path) -> None:
+    given = randomized(zoo.build("resnet18", **SMALL))
+    path = save(given, tmp_path / "model.keras")
+    taken = zoo.build("resnet18", weights=path, other_classes=True, **{**SMALL, "num_classes": 9})
+    assert not np.array_equal(taken.get_layer("logits").kernel[:, :4], given.get_layer("logits").kernel)
+    for old, new in zip(given.weights[:-2], taken.weights[:-2], strict=True):
+        np.testing.assert_array_equal(new, old, err_msg=new.path)
+    same = zoo.build("resnet18", weights=path, other_classes=True, **SMALL)
+    np.testing.assert_array_equal(same.get_layer("logits").kernel, given.get_layer("logits").kernel)
+    with pytest.raises(UserError, match="'stem_conv' has variables of shapes"):
+        zoo.build("resnet18", weights=path, other_classes=True, stem="large", **SMALL)
+
+
 def test_a_backbone_with_another_stem_or_norm_is_refused(tmp_path: Path) -> None:
     small_stem = save(zoo.build("resnet18", **SMALL), tmp_path / "small.keras")
     with pytest.raises(UserError, match=r"differs in 1 layers: 'stem_conv' has variables of shapes"):

@@ -66,6 +66,31 @@ def test_published_names_are_all_used_and_all_there_is() -> None:
     assert origins["mask_conv4/bias"] == "roi_heads.mask_head.3.0.bias"
 
 
+def test_some_of_the_classes_keep_their_order() -> None:
+    """Each row holds its class: the model with classes 5 and 3 of 6 has theirs, and the background's."""
+    state = random_state(classes=7)
+    for name, rows in (
+        ("box_predictor.cls_score", 1),
+        ("box_predictor.bbox_pred", 4),
+        ("mask_predictor.mask_fcn_logits", 1),
+    ):
+        for kind in ("weight", "bias"):
+            tensor = state[f"roi_heads.{name}.{kind}"]
+            tensor[...] = (np.arange(len(tensor)) // rows).reshape(-1, *(1,) * (tensor.ndim - 1))
+    model = build()
+    load_torchvision(model, state, classes=[5, 3])
+    head = model.box_head
+    assert np.array(head.get_layer("class_logits").bias).tolist() == [0, 5, 3]
+    assert np.array(head.get_layer("box_deltas").kernel)[0].tolist() == [5] * 4 + [3] * 4
+    assert np.array(model.mask_head.get_layer("mask_logits").kernel)[0, 0, 0].tolist() == [5, 3]
+
+
+@pytest.mark.parametrize("classes", [[1], [1, 1], [0, 2]])
+def test_classes_are_checked(classes: list[int]) -> None:
+    with pytest.raises(UserError, match=r"`classes` must be 2 different numbers above 0.*Received: classes=\["):
+        load_torchvision(build(), random_state(), classes=classes)
+
+
 def test_a_convolution_sees_the_same_pixels(loaded: Loaded) -> None:
     model, state = loaded
     kernel, weight = np.array(model.features.get_layer("stem_conv").kernel), state["backbone.body.conv1.weight"]

@@ -47,7 +47,8 @@ def _what_to_train() -> _Groups:
             },
             "initial_weights": {
                 "metavar": "FILE",
-                "help": "start from a .weights.h5 or .keras file; a detector also from its backbone's classifier",
+                "help": "start from a .weights.h5 or .keras file, of any number of classes; a detector also from its "
+                "backbone's classifier, a model for videos from one for images",
             },
             "model_options": {
                 "type": _option,
@@ -68,6 +69,11 @@ def _what_to_train() -> _Groups:
                 "type": int,
                 "metavar": "PIXELS",
                 "help": "side of the square that the model sees",
+            },
+            "max_objects": {
+                "type": _optional(int),
+                "metavar": "N",
+                "help": "of an image, in training of detection; none: as many as there are",
             },
             "clip": {"metavar": "FRAMESxSTRIDE", "help": "of videos, as 32x2, 64x1 or 8x8"},
             "clip_rate": {

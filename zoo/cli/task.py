@@ -53,9 +53,9 @@ class _Kind:
 
 _CLIP_FIELDS = ("clip", "clip_rate", "views")
 _KINDS = {
-    "image_classification": _Kind(CATALOG, load, AUGMENTATIONS, _CLIP_FIELDS),
+    "image_classification": _Kind(CATALOG, load, AUGMENTATIONS, (*_CLIP_FIELDS, "max_objects")),
     "detection": _Kind(DETECTION_CATALOG, load_detection, DETECTION_AUGMENTATIONS, (*_CLIP_FIELDS, "label_smoothing")),
-    "video_classification": _Kind(VIDEO_CATALOG, load_video, CLIP_AUGMENTATIONS, ()),
+    "video_classification": _Kind(VIDEO_CATALOG, load_video, CLIP_AUGMENTATIONS, ("max_objects",)),
 }
 
 
@@ -116,6 +116,8 @@ def prepared_spec(config: TrainConfig) -> DatasetSpec | DetectionSpec | VideoSpe
         spec = dataclasses.replace(spec, augmentation=config.augmentation)
     if config.image_size is not None:
         spec = spec.seen_at(config.image_size)
+    if isinstance(spec, DetectionSpec):
+        return dataclasses.replace(spec, objects=config.max_objects)
     if not isinstance(spec, VideoSpec):
         return spec
     sampling = ClipSampling.of(config.clip or str(spec.sampling), rate=config.clip_rate)

@@ -27,6 +27,8 @@ from zoo.data.outlines import Outline, rasterize
 from zoo.errors import unknown_name
 
 _LOG = logging.getLogger(__name__)
+# More rows for objects than any image of COCO needs several times over: their product with the anchors fills memory.
+_MANY_OBJECTS = 500
 
 
 def detection_training_batches(
@@ -159,10 +161,14 @@ def model_inputs(image: tf.Tensor, spec: DetectionSpec) -> tuple[Example, Exampl
 def rows_for_objects(records: DetectionRecords, spec: DetectionSpec) -> int:
     """How many rows for objects a batch has: `spec.objects`, or what the image with the most needs, at least 1.
 
-    Images with more objects than rows lose the last ones; a warning tells how many there are.
+    Images with more objects than rows lose the last ones; a warning tells how many there are. Another one tells of
+    images with so many that matching them with anchors takes gigabytes.
     """
     if spec.objects is None:
-        return max(1, int(records.counts.max(initial=0)))
+        most = max(1, int(records.counts.max(initial=0)))
+        if most > _MANY_OBJECTS:
+            _LOG.warning("an image has %d objects; every image of a batch takes memory for that many.", most)
+        return most
     over = int((records.counts > spec.objects).sum())
     if over:
         _LOG.warning("%d images have more than %d objects; the others are left out of training.", over, spec.objects)

@@ -71,6 +71,7 @@ def build(
     num_classes: int | None = 1000,
     input_shape: tuple[int | None, ...] | None = None,
     weights: Weights | None = None,
+    other_classes: bool = False,
     **options: Any,
 ) -> keras.Model:
     """A model of the zoo, with the normalization of your choice.
@@ -92,6 +93,8 @@ def build(
             ones. Norms get the groups and epsilon that they have there, unless it is a `.weights.h5` file. A detector
             also takes a classifier, for its backbone, and a model for videos one for images, see
             `zoo.models.inflate`; other layers then stay fresh.
+        other_classes: True: what is there for each class, such as the logits, stays fresh where `weights` are for
+            another number of classes, as for fine-tuning; the log names it. False: such weights are refused.
         **options: Of the family. ResNets take `stem` ("auto", "small", "large") and, but for v2,
             `zero_init_residual` (True by default); those for videos also `dropout` (0.5) and `remat` (False; True
             saves memory in training, see `zoo.models.remat`). Detectors take those of
@@ -118,7 +121,7 @@ def build(
     build_it = family.build if family else _detector
     model = build_it(name, chosen, num_classes=num_classes, input_shape=input_shape, **options)
     if weights is not None:
-        load_weights(model, weights)
+        load_weights(model, weights, other_classes=other_classes)
     return model
 
 

@@ -24,7 +24,7 @@ class Classification:
         dataset: the examples, their labels and the class names.
         model: a name of `zoo.list_models()` of the task.
         norm: a norm name, or a callable name -> layer.
-        initial_weights: a file of weights to start from.
+        initial_weights: a file of weights to start from, of any classes.
         model_options: of the model, see `zoo.build`.
         freeze: see `zoo.models.freeze.freeze_stages`.
         label_smoothing: share of the label spread over all classes (1512.00567, section 7).
@@ -56,6 +56,7 @@ class Classification:
             num_classes=len(self.dataset.class_names),
             input_shape=self.input_shape,
             weights=self.initial_weights,
+            other_classes=True,
             **self.model_options,
         )
         freeze_stages(model, self.freeze)

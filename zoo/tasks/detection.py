@@ -36,7 +36,8 @@ class Detection:
         dataset: the images, objects and class names.
         model: a name of `zoo.list_models("detection")`.
         norm: a norm name, or a callable name -> layer.
-        initial_weights: a file of a detector's weights to start from, or of a classifier's for the backbone.
+        initial_weights: a file of a detector's weights to start from, of any classes, or of a classifier's for the
+            backbone.
         model_options: see `zoo.models.mask_rcnn.build.mask_rcnn`.
         freeze: see `zoo.models.freeze.freeze_stages`.
         seed: of the samples that training draws.
@@ -87,6 +88,7 @@ class Detection:
             norm=self.norm,
             num_classes=len(self.dataset.class_names),
             weights=self.initial_weights,
+            other_classes=True,
             **{"seed": self.seed, **self.model_options, "masks": self.has_masks},
         )
         freeze_stages(model, self.freeze)

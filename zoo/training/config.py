@@ -33,6 +33,7 @@ class TrainConfig:
     dataset: str = "digits"
     data_dir: str | None = None
     image_size: int | None = None
+    max_objects: int | None = None
     clip: str | None = None
     clip_rate: float | None = None
     views: str | None = None
@@ -107,6 +108,7 @@ _TINY = 1e-12
 _RANGES: dict[str, tuple[float, float, str]] = {
     "freeze": (0, 5, "from 0 (nothing) to 5 (all stages)"),
     "image_size": (1, _LARGEST, "a positive number of pixels"),
+    "max_objects": (1, _LARGEST, "a positive number, or left out for as many as the image with the most has"),
     "clip_rate": (_TINY, _LARGEST, "a positive number of frames a second, or left out for each video's own"),
     "validation_fraction": (0, 0.9, "a share of the training images between 0 and 0.9"),
     "batch_size": (1, _LARGEST, "a positive number of images"),

@@ -1,6 +1,6 @@
 """Weights of torchvision's Mask R-CNN and Faster R-CNN into those of the zoo."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -40,6 +40,13 @@ _LAYERS: Renames = (
 # In a box head with convolutions all layers are numbered: four convolutions, the flattening, this one.
 _FC_AFTER_CONVS = "roi_heads.box_head.5"
 
+# Tensors with rows for each class, and how many of each.
+_ROWS: Mapping[str, int] = {
+    "roi_heads.box_predictor.cls_score.": 1,
+    "roi_heads.box_predictor.bbox_pred.": 4,
+    "roi_heads.mask_predictor.mask_fcn_logits.": 1,
+}
+
 # The tensors' names before torchvision 0.13, as in the published files, and since.
 _OLD_NAMES: Renames = (
     (r"backbone\.fpn\.(inner|layer)_blocks\.(\d)\.(weight|bias)", "backbone.fpn.{}_blocks.{}.0.{}", (None, 0, None)),
@@ -48,7 +55,7 @@ _OLD_NAMES: Renames = (
 )
 
 
-def load_torchvision(model: MaskRCNN, weights: StateDict) -> None:
+def load_torchvision(model: MaskRCNN, weights: StateDict, *, classes: Sequence[int] | None = None) -> None:
     """Sets all weights of `model` from the state dict of torchvision's `maskrcnn_resnet50_fpn` or one of its kind.
 
     The kind: Mask R-CNN or (`masks=False`) Faster R-CNN on any ResNet with a pyramid, with any norm in its parts, and a
@@ -63,13 +70,44 @@ def load_torchvision(model: MaskRCNN, weights: StateDict) -> None:
     Args:
         model: Of `zoo.build("mask_rcnn_...")`. Its classes are torchvision's without the background.
         weights: See `read_state_dict`.
+        classes: torchvision's numbers of the model's classes, in order, where the model has some of them only: the
+            published weights number 90 classes by COCO's category ids, 80 of which exist
+            (`DetectionDataset.category_ids`). None: 1, 2, ..., all of them.
 
     Raises:
-        UserError: If a tensor is missing, left over, or of a shape that doesn't fit, or if torchvision has no layer
-            like one of the model's; the model is unchanged then.
+        UserError: If `classes` doesn't hold as many numbers above 0, each once, as the model has classes; if a tensor
+            is missing, left over, or of a shape that doesn't fit, or if torchvision has no layer like one of the
+            model's; the model is unchanged then.
     """
     state = _with_new_names(read_state_dict(weights))
+    if not isinstance(model, MaskRCNN):
+        raise UserError(f"`model` must be a Mask R-CNN of zoo.build. Received: model={model!r}")
+    if classes is not None:
+        state = _of_classes(state, _checked(classes, model))
     _TORCHVISION.set_weights(model, state, _sources(model), weights=weights)
+
+
+def _checked(classes: Sequence[int], model: MaskRCNN) -> list[int]:
+    numbers = [int(number) for number in classes]
+    num_classes = model.box_head.get_layer("class_logits").units - 1
+    if len(numbers) != num_classes or len(set(numbers)) < len(numbers) or min(numbers) < 1:
+        raise UserError(
+            f"`classes` must be {num_classes} different numbers above 0, one for each class of '{model.name}'. "
+            f"Received: classes={numbers}"
+        )
+    return numbers
+
+
+def _of_classes(state: Mapping[str, np.ndarray], classes: Sequence[int]) -> dict[str, np.ndarray]:
+    """`state` without the rows of all classes but the background's, which is 0, and these."""
+    kept = np.array([0, *classes])
+
+    def rows(name: str, array: np.ndarray) -> np.ndarray:
+        per_class = next((count for prefix, count in _ROWS.items() if name.startswith(prefix)), 0)
+        numbers = (kept[:, None] * per_class + np.arange(per_class)).ravel()
+        return array[numbers] if per_class and numbers.max() < len(array) else array
+
+    return {name: rows(name, array) for name, array in state.items()}
 
 
 def _sources(model: MaskRCNN) -> Iterator[Source]:
@@ -78,8 +116,6 @@ def _sources(model: MaskRCNN) -> Iterator[Source]:
     Raises:
         UserError: If torchvision has no layer like one of the model's.
     """
-    if not isinstance(model, MaskRCNN):
-        raise UserError(f"`model` must be a Mask R-CNN of zoo.build. Received: model={model!r}")
     parts = [part for part in (model.features, model.rpn, model.box_head, model.mask_head) if part is not None]
     layers = {layer.name: layer for part in parts for layer in part.layers if layer.weights}
     region = model.box_head.input_shape[1:]
