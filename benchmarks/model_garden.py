@@ -7,7 +7,7 @@ Model Garden (tf-models-official) has an environment of its own in DIR, made by 
 is none it is made first. Ours has Group Normalization in backbone, pyramid and heads, theirs is the experiment
 maskrcnn_resnetfpn_coco as published, with batch normalization. Each side is a process of its own for each case, and
 they take one step each in turn. Prints times, images/s and peak memory beyond the imports, and exits with 1 if ours is
-not 1.2 times as fast or needs more memory; with 2 where the command is wrong.
+not 1.2 times as fast or needs more memory; with 2 where the command is wrong or a process fails.
 
 Both: 512 pixels, float32, no XLA, 90 classes, box head of four convolutions and one fully connected layer, mask head of
 four convolutions, 1000 proposals of 2000 (training) or 1000 a level, 512 regions and 128 masks in training, 100
@@ -18,7 +18,6 @@ theirs finds the anchors' targets in its input pipeline, whose time is not count
 """
 
 import argparse
-import subprocess
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -30,6 +29,7 @@ from model_garden_environment import MODEL_GARDEN, PACKAGES
 from model_garden_measurements import OURS, Side, measure
 from model_garden_report import garden_checks, garden_table
 from peer_environment import interpreter
+from worker import WorkerError
 
 from zoo.files import write_json
 
@@ -44,13 +44,7 @@ def parse_arguments() -> argparse.Namespace:
     arguments = parser.parse_args()
     if arguments.rounds < 1:
         parser.error(f"`--rounds` must be 1 or more. Received: {arguments.rounds}")
-    try:
-        if not MODEL_GARDEN.is_complete(arguments.environment):
-            MODEL_GARDEN.make(arguments.environment)
-    except OSError as error:
-        parser.error(f"`--environment` must be a folder that is new, or that this command made. {error}")
-    except subprocess.CalledProcessError:
-        parser.error(f"`--environment` could not be made: see what pip said above. Received: {arguments.environment}")
+    MODEL_GARDEN.ensure(arguments.environment, parser)
     return arguments
 
 
@@ -64,7 +58,11 @@ def main() -> int:
     arguments = parse_arguments()
     scale = chosen_scale(arguments)
     theirs = Side("Model Garden, BN", "model_garden_peer.py", interpreter(arguments.environment))
-    figures = measure(scale, (OURS, theirs))
+    try:
+        figures = measure(scale, (OURS, theirs))
+    except WorkerError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
     sys.stdout.write(garden_table(figures))
     checks = garden_checks(figures)
     status = report_checks(checks)

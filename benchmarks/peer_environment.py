@@ -1,5 +1,6 @@
 """Environments for what ours is compared with, and that isn't a dependency of this project."""
 
+import argparse
 import subprocess
 import sys
 import venv
@@ -22,6 +23,16 @@ class PeerEnvironment:
     def is_complete(self, folder: Path) -> bool:
         """Whether `make` has finished there."""
         return self._note(folder).exists()
+
+    def ensure(self, folder: Path, parser: argparse.ArgumentParser) -> None:
+        """Makes it where it isn't complete; the command ends, as for a wrong `--environment`, where that fails."""
+        try:
+            if not self.is_complete(folder):
+                self.make(folder)
+        except OSError as error:
+            parser.error(f"`--environment` must be a folder that is new, or that this command made. {error}")
+        except subprocess.CalledProcessError:
+            parser.error(f"`--environment` could not be made: see what pip said above. Received: {folder}")
 
     def make(self, folder: Path) -> None:
         """Makes it, or finishes one that was interrupted.

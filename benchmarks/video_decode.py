@@ -13,7 +13,6 @@ from PyPI.
 """
 
 import argparse
-import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -23,6 +22,7 @@ from machine import describe_machine
 from peer_environment import PeerEnvironment, interpreter
 from video_decode_measurements import OURS, REFERENCE, find_videos, measure, our_python
 from video_decode_report import decode_checks, decode_table
+from worker import WorkerError
 
 from zoo.files import write_json
 
@@ -43,23 +43,13 @@ def parse_arguments() -> argparse.Namespace:
         parser.error(f"`--rounds` and `--clips` must be 1 or more. Received: {arguments.rounds}, {arguments.clips}")
     arguments.readers = [OURS, REFERENCE, *(name for name in _OTHERS if name in (arguments.readers or _OTHERS))]
     if len(arguments.readers) > 2:
-        _make_environment(parser, arguments.environment)
+        if arguments.environment is None:
+            parser.error(f"`--environment` is where {' and '.join(_OTHERS)} are; or leave them out with --readers.")
+        PEERS.ensure(arguments.environment, parser)
     arguments.videos = find_videos(arguments.folder)
     if not arguments.videos:
         parser.error(f"`DIR` must hold videos. Received: none in {arguments.folder}")
     return arguments
-
-
-def _make_environment(parser: argparse.ArgumentParser, folder: Path | None) -> None:
-    if folder is None:
-        parser.error(f"`--environment` is where {' and '.join(_OTHERS)} are; or leave them out with --readers.")
-    try:
-        if not PEERS.is_complete(folder):
-            PEERS.make(folder)
-    except OSError as error:
-        parser.error(f"`--environment` must be a folder that is new, or that this command made. {error}")
-    except subprocess.CalledProcessError:
-        parser.error(f"`--environment` could not be made: see what pip said above. Received: {folder}")
 
 
 def main() -> int:
@@ -67,7 +57,11 @@ def main() -> int:
     pythons = {
         name: interpreter(arguments.environment) if name in _OTHERS else our_python() for name in arguments.readers
     }
-    figures = measure(arguments.videos, pythons, rounds=arguments.rounds, per_video=arguments.clips)
+    try:
+        figures = measure(arguments.videos, pythons, rounds=arguments.rounds, per_video=arguments.clips)
+    except WorkerError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
     sys.stdout.write(decode_table(figures))
     checks = decode_checks(figures)
     status = report_checks(checks)

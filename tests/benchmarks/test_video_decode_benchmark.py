@@ -100,6 +100,14 @@ def test_bad_arguments_end_with_2(command, videos, arguments, message, capsys):
     assert message in capsys.readouterr().err
 
 
+def test_a_reader_that_fails_ends_with_2(command, videos, tmp_path, capsys):
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/python").symlink_to("/bin/false")
+    (tmp_path / "video_readers_installed.txt").touch()
+    assert command("video_decode.py", str(videos), "--readers", "OpenCV", "--environment", str(tmp_path)) == 2
+    assert "error: A worker ended with status 1" in capsys.readouterr().err
+
+
 def test_a_folder_without_videos_ends_with_2(command, tmp_path, capsys):
     assert command("video_decode.py", str(tmp_path), "--readers", REFERENCE) == 2
     assert "`DIR` must hold videos" in capsys.readouterr().err
