@@ -25,8 +25,8 @@ class VideoError(ValueError):
     """A video file can't be decoded; the message is the reason, in a few words."""
 
 
-class _StampsMisleadError(Exception):
-    """The stamps of a file don't lead to its frames: they have to be counted."""
+class _MisledError(Exception):
+    """The stamps of a file don't lead to its frames."""
 
 
 @contextmanager
@@ -79,8 +79,9 @@ class Video:
         """Frames of the video, upright and in colour.
 
         Decoding begins at the last key frame before them, ends with the last of them, and leaves out what no other
-        frame depends on. A frame that the decoder doesn't give, as of a file that was cut off, is replaced by the next
-        one, or by the last one. Pixels are taken to be square.
+        frame depends on. Where that doesn't give all of them, the whole file is decoded; a frame that the decoder
+        doesn't give then either, as of a file that was cut off, is replaced by the next one, or by the last one.
+        Pixels are taken to be square.
 
         Args:
             wanted: [n] numbers of frames from 0, in any order, also several times.
@@ -100,9 +101,9 @@ class Video:
             )
         with _reasons():
             try:
-                pictures = self._pictures(self._by_stamp(numbers), len(numbers), shorter_side)
-            except _StampsMisleadError:
-                pictures = self._pictures(self._by_counting(numbers), len(numbers), shorter_side)
+                pictures = self._pictures(self._by_jumps(numbers), len(numbers), shorter_side)
+            except _MisledError:
+                pictures = self._pictures(self._from_the_start(numbers), len(numbers), shorter_side)
         return pictures if len(numbers) == len(back) and (np.diff(back) > 0).all() else pictures[back]
 
     def _open(self) -> None:
@@ -123,6 +124,8 @@ class Video:
         # Several videos are decoded at a time, and two threads for one frame take more together than one.
         self._decoder.thread_count = 1
         self._decoder.options = {"max_pixels": str(_LARGEST)}
+        # Some decoders (dav1d's of AV1) look at `skip_frame` only now, and must not leave frames out for good.
+        self._decoder.open()
 
     def _packets(self) -> Iterator[av.Packet]:
         """The packets from where the file is that hold something, within the limit of time."""
@@ -138,17 +141,17 @@ class Video:
             container_format=self._container.format.name,
             time_base=self._stream.time_base,
             rate=self._stream.average_rate,
+            is_reordered=self._decoder.has_b_frames,
         )
         if not len(index):
             raise VideoError("it has no frames")
         return index
 
-    def _by_stamp(self, numbers: np.ndarray) -> Iterator[tuple[int, av.VideoFrame]]:
+    def _by_jumps(self, numbers: np.ndarray) -> Iterator[tuple[int, av.VideoFrame]]:
         """(place in `numbers`, frame), found by the stamps of the frames, from key frame to key frame."""
         index = self.index
         if index.stamps is None or not len(index.key_stamps):
-            raise _StampsMisleadError
-        number_of = {stamp: number for number, stamp in enumerate(index.stamps.tolist())}
+            raise _MisledError
         keys = np.maximum(0, np.searchsorted(index.key_stamps, index.stamps[numbers], side="right") - 1)
         # Where a whole stretch between key frames isn't wanted, a jump is worth its while.
         jumps = np.flatnonzero(np.diff(keys) > 1) + 1
@@ -157,9 +160,24 @@ class Video:
             last = int(index.stamps[run[index.places[run].argmax()]])
             packets = self._packets_from(int(keys[places[0]]))
             frames = self._decode(packets, last=last, wanted=set(index.stamps[run].tolist()))
-            numbered = ((number_of[frame.pts], frame) for frame in frames if frame.pts in number_of)
-            for place, frame in _matched(_ascending(numbered), run):
+            for place, frame in _exactly(self._numbered(frames), run):
                 yield int(places[0]) + place, frame
+
+    def _numbered(self, frames: Iterable[av.VideoFrame]) -> Iterator[tuple[int, av.VideoFrame]]:
+        """(number, frame), by the stamps.
+
+        A decoder gives frames as they are shown: if their numbers go back, the stamps are wrong.
+        """
+        before = -1
+        for frame in frames:
+            if (number := self.index.number_of.get(frame.pts)) is None:
+                continue
+            if number <= before:
+                raise _MisledError
+            before = number
+            yield number, frame
+        if before < 0:
+            raise _MisledError
 
     def _packets_from(self, key: int) -> Iterator[av.Packet]:
         """The packets from the key frame number `key` on, or from the one before."""
@@ -172,7 +190,7 @@ class Video:
                 # Files without an index, and others, may lead to anywhere.
                 if first is not None and first.is_keyframe and first.pts is not None and first.pts <= stamps[key]:
                     return chain([first], packets)
-        raise _StampsMisleadError
+        raise _MisledError
 
     def _decode(self, packets: Iterable[av.Packet], *, last: int, wanted: set[int]) -> Iterator[av.VideoFrame]:
         """The frames of packets up to that with the stamp `last`, without those that nothing needs."""
@@ -189,12 +207,19 @@ class Video:
             self.decoded += 1
             yield frame
 
-    def _by_counting(self, numbers: np.ndarray) -> Iterator[tuple[int, av.VideoFrame]]:
-        """(place in `numbers`, frame), counted from the first frame on, as the decoder gives them."""
+    def _from_the_start(self, numbers: np.ndarray) -> Iterator[tuple[int, av.VideoFrame]]:
+        """(place in `numbers`, frame) of all that the file gives, by stamps, or counted if these mislead."""
+        if self.index.stamps is not None:
+            with suppress(_MisledError):
+                yield from _matched(self._numbered(self._all_frames()), numbers)
+                return
+        yield from _matched(enumerate(self._all_frames()), numbers)
+
+    def _all_frames(self) -> Iterator[av.VideoFrame]:
         self.close()
         self._open()
-        frames = (frame for packet in chain(self._packets(), [None]) for frame in self._frames(packet))
-        yield from _matched(enumerate(frames), numbers)
+        for packet in chain(self._packets(), [None]):
+            yield from self._frames(packet)
 
     def _pictures(
         self, frames: Iterable[tuple[int, av.VideoFrame]], count: int, shorter_side: int | None
@@ -241,14 +266,22 @@ def _reasons() -> Iterator[None]:
         raise VideoError(f"it is damaged ({error})") from error
 
 
-def _ascending(frames: Iterable[tuple[int, av.VideoFrame]]) -> Iterator[tuple[int, av.VideoFrame]]:
-    """`frames` as they are. A decoder gives them as they are shown: if their numbers go back, the stamps are wrong."""
-    before = -1
+def _exactly(frames: Iterable[tuple[int, av.VideoFrame]], numbers: np.ndarray) -> Iterator[tuple[int, av.VideoFrame]]:
+    """(place in `numbers`, its frame) of frames with ascending numbers, all of which must be there.
+
+    A decoder that begins in the middle may leave frames out for a while: H.264 also begins where a picture is not yet
+    whole, and is renewed piece by piece.
+    """
+    place = 0
     for number, frame in frames:
-        if number <= before:
-            raise _StampsMisleadError
-        before = number
-        yield number, frame
+        if number > numbers[place]:
+            break
+        if number == numbers[place]:
+            yield place, frame
+            place += 1
+            if place == len(numbers):
+                return
+    raise _MisledError
 
 
 def _matched(frames: Iterable[tuple[int, av.VideoFrame]], numbers: np.ndarray) -> Iterator[tuple[int, av.VideoFrame]]:

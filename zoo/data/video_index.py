@@ -3,11 +3,12 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 
 import av
 import numpy as np
 
-# AVI has no times of presentation. FFmpeg guesses them, and wrongly where packets hold two frames (MPEG-4, DivX).
+# AVI has no times of presentation: FFmpeg guesses them, and wrongly where frames are stored in another order.
 _WITHOUT_TIMES = frozenset({"avi"})
 
 
@@ -32,9 +33,19 @@ class VideoIndex:
     def __len__(self) -> int:
         return len(self.times)
 
+    @cached_property
+    def number_of(self) -> dict[int, int]:
+        """The number of the frame with a stamp."""
+        return {} if self.stamps is None else {stamp: number for number, stamp in enumerate(self.stamps.tolist())}
+
 
 def index_packets(
-    packets: Iterable[av.Packet], *, container_format: str, time_base: Fraction, rate: Fraction | None
+    packets: Iterable[av.Packet],
+    *,
+    container_format: str,
+    time_base: Fraction,
+    rate: Fraction | None,
+    is_reordered: bool,
 ) -> VideoIndex:
     """The index of a video stream.
 
@@ -46,11 +57,13 @@ def index_packets(
         container_format: FFmpeg's name of the form of the file.
         time_base: seconds of a stamp's unit.
         rate: frames a second, as the file says.
+        is_reordered: whether frames may be stored in another order than they are shown in.
     """
     rows = [(packet.pts, packet.is_keyframe, packet.is_discard) for packet in packets]
     shown = [place for place, (_, _, is_discard) in enumerate(rows) if not is_discard]
     stamps = [rows[place][0] for place in shown]
-    if not _can_be_trusted(stamps, container_format):
+    is_guessed = is_reordered and container_format in _WITHOUT_TIMES
+    if is_guessed or None in stamps or len(set(stamps)) < len(stamps):
         times = np.arange(len(shown)) / float(rate or 25)
         return VideoIndex(times, None, np.array(shown, np.int64), np.zeros(0, np.int64))
     order = np.argsort(np.array(stamps, np.int64), kind="stable")
@@ -58,10 +71,3 @@ def index_packets(
     keys = sorted(stamp for stamp, is_key, _ in rows if is_key and stamp is not None)
     seconds = (ascending - ascending[:1]) * float(time_base)
     return VideoIndex(seconds, ascending, np.array(shown, np.int64)[order], np.array(keys, np.int64))
-
-
-def _can_be_trusted(stamps: list[int | None], container_format: str) -> bool:
-    if None in stamps or len(set(stamps)) < len(stamps):
-        return False
-    # Where nothing was put into another order, nothing was guessed.
-    return container_format not in _WITHOUT_TIMES or stamps == sorted(stamps)
