@@ -118,6 +118,8 @@ def test_evaluating_what_is_no_run_is_refused(tmp_path, capsys):
 
 
 def test_a_split_or_data_set_that_does_not_fit_is_refused(run_folder, shared_data, capsys):
+    assert evaluate.main(["--run", str(run_folder), "--views", "10x3"]) == 2
+    assert "`views` says nothing to image classification" in capsys.readouterr().err
     assert evaluate.main(["--run", str(run_folder), "--split", "tset"]) == 2
     assert "`split` must be one that the data has" in capsys.readouterr().err
     other = ["--dataset", "fashion_mnist", "--data-dir", str(shared_data / "fashion_mnist")]

@@ -70,7 +70,6 @@ def test_frames_are_those_of_the_whole_file(shared_data, name):
         ("a.flv", "libx264", KEY_FRAME_EVERY_12),
         ("a.webm", "libvpx-vp9", {"g": "12", "auto-alt-ref": "1", "lag-in-frames": "8"}),
         ("a.mp4", "libsvtav1", {"preset": "12", "svtav1-params": "keyint=12"}),
-        ("a.mp4", "libx264", {"x264-params": "intra-refresh=1:keyint=20:bframes=0"}),
         ("a.avi", "libx264", KEY_FRAME_EVERY_12),
         ("a.avi", "mpeg4", {"g": "12", "bf": "2"}),
         ("a.avi", "mpeg4", {"g": "12", "bf": "0"}),
@@ -84,6 +83,16 @@ def test_forms_and_codecs(write_video, numbers_of, name, codec, options):
         assert len(video.index) == 60
         for wanted in some_wanted(60):
             assert numbers_of(video.read(wanted)) == list(wanted)
+
+
+def test_pictures_that_are_renewed_piece_by_piece(write_video, numbers_of):
+    """Decoding that begins with such a "key frame" gives nothing until all pieces are there."""
+    options = {"x264-params": "intra-refresh=1:keyint=20:bframes=0"}
+    path = write_video("a.mp4", frames=60, size=(96, 320), options=options)
+    with open_video(path) as video:
+        assert len(video.index.key_stamps) > 1
+        for number in range(60):
+            assert numbers_of(video.read([number])) == [number]
 
 
 def test_only_what_is_needed_is_decoded(write_video, numbers_of):
@@ -297,6 +306,14 @@ def test_a_codec_that_nobody_knows(write_video):
     path.write_bytes(path.read_bytes().replace(b"avc1", b"none"))
     with pytest.raises(VideoError, match=r"^FFmpeg doesn't know its codec$"), open_video(path):
         pass
+
+
+def test_frames_too_narrow_to_be_resized(write_video, monkeypatch):
+    monkeypatch.setattr(video_decode, "_LARGEST", 48 * 320)
+    path = write_video("a.mp4", frames=3, size=(16, 160))
+    assert read(path, [0], shorter_side=32).shape == (1, 32, 320, 3)
+    with pytest.raises(VideoError, match="its frames of 160 x 16 pixels are too narrow"):
+        read(path, [0], shorter_side=64)
 
 
 def test_errors_of_pyav_itself_are_the_files(write_video, monkeypatch):

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from zoo.data import ClipSampling, load_video
+from zoo.errors import UserError
 from zoo.export import export_saved_model
 from zoo.tasks import VideoClassification
 from zoo.training.evaluation import evaluate_model, evaluate_signatures
@@ -72,6 +73,17 @@ def test_clips_as_a_client_sends_them_score_as_the_pipeline_does(task, model):
     serving = evaluate_signatures(live, task, "validation", batch_size=3)
     assert pipeline.metrics["examples"] == serving.metrics["examples"] == 5
     assert serving.metrics["loss"] == pytest.approx(pipeline.metrics["loss"], abs=1e-3)
+
+
+def test_a_client_sends_no_more_clips_at_a_time_than_asked_for(task):
+    sent = list(task.serving_batches("validation", 1))
+    assert [len(batch.inputs["clips"]) for batch in sent] == [1] * 10
+    assert [batch.labels["video"].tolist() for batch in sent] == [[number // 2] for number in range(10)]
+    assert [batch.examples for batch in sent] == [0, 1] * 5
+    spec = dataclasses.replace(task.dataset.spec, sampling=ClipSampling.of("4x3", clips=2, crops=3))
+    crops = dataclasses.replace(task, dataset=dataclasses.replace(task.dataset, spec=spec))
+    with pytest.raises(UserError, match=r"`views` must have one crop.*Received: views=2x3\. Give --views 2x1"):
+        next(crops.serving_batches("validation", 3))
 
 
 def test_the_saved_model_takes_clips_of_any_length_and_size(task, model, tmp_path):

@@ -14,7 +14,7 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds an option for every field of TrainConfig; what isn't given stays out of the namespace, so that
     the recipe decides.
     """
-    for title, options in {**_what_to_train(), **_how_to_train()}.items():
+    for title, options in {**_model(), **_data(), **_length(), **_how_to_train()}.items():
         group = parser.add_argument_group(title)
         for name, settings in options.items():
             flag = "--" + name.replace("_", "-")
@@ -37,7 +37,7 @@ def config_overrides(arguments: argparse.Namespace) -> dict[str, Any]:
 _Groups = dict[str, dict[str, dict[str, Any]]]
 
 
-def _what_to_train() -> _Groups:
+def _model() -> _Groups:
     return {
         "model": {
             "model": {"help": "; ".join(", ".join(zoo.list_models(task)) for task in zoo.TASKS)},
@@ -62,6 +62,11 @@ def _what_to_train() -> _Groups:
                 "help": "leave the stem (1) and the stages up to the 2nd, ... 5th (2, ... 5) as they are",
             },
         },
+    }
+
+
+def _data() -> _Groups:
+    return {
         "data": {
             "dataset": {"help": ", ".join([*list_datasets(), *DETECTION_CATALOG, *VIDEO_CATALOG])},
             "data_dir": {"metavar": "DIR", "help": "where the data lies"},
@@ -92,6 +97,11 @@ def _what_to_train() -> _Groups:
             },
             "on_corrupt": {"help": "a corrupt image: refuse (stop and name it) or skip (leave it out)"},
         },
+    }
+
+
+def _length() -> _Groups:
+    return {
         "length": {
             "batch_size": {"type": int, "metavar": "N", "help": "images a batch, of all replicas together"},
             "epochs": {"type": int, "metavar": "N", "help": "passes over the training images"},

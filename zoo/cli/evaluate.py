@@ -11,7 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from zoo.cli import command
-from zoo.cli.task import load_dataset, make_task, prepared_spec, refuse_other_classes
+from zoo.cli.task import load_dataset, make_task, prepared_spec, refuse_foreign_fields, refuse_other_classes
 from zoo.errors import UserError
 from zoo.export import read_metadata
 from zoo.tasks import Evaluation, Task
@@ -96,6 +96,7 @@ def _task(
     if arguments.dataset is not None:
         changes = {"data_dir": None, **changes, "dataset": arguments.dataset}
     config = dataclasses.replace(trained, **changes)
+    refuse_foreign_fields(config)
     dataset = load_dataset(config)
     refuse_other_classes(config, dataset, described)
     as_trained = dataclasses.replace(trained, views=config.views)

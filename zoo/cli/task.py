@@ -81,16 +81,22 @@ def refuse_unknown_names(config: TrainConfig) -> None:
         )
     parse_norm(config.norm)
     check_options(config.model, config.model_options)
+    refuse_foreign_fields(config)
     kind = _KINDS[task]
-    for name in kind.foreign:
+    if config.augmentation is not None and config.augmentation not in kind.augmentations:
+        raise unknown_name("augmentation", config.augmentation, kind.augmentations)
+    prepared_spec(config)
+
+
+def refuse_foreign_fields(config: TrainConfig) -> None:
+    """Refuses fields that mean nothing to the task of `config`."""
+    task = task_name(config)
+    for name in _KINDS[task].foreign:
         if getattr(config, name):
             raise UserError(
                 f"`{name}` says nothing to {task.replace('_', ' ')}. Received: {name}={getattr(config, name)!r} with "
                 f"the data set {config.dataset}. Leave it out."
             )
-    if config.augmentation is not None and config.augmentation not in kind.augmentations:
-        raise unknown_name("augmentation", config.augmentation, kind.augmentations)
-    prepared_spec(config)
 
 
 def load_dataset(config: TrainConfig) -> AnyDataset:

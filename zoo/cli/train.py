@@ -87,7 +87,8 @@ def train(arguments: argparse.Namespace) -> None:
         logger.info("ended by %s, with a checkpoint; continue with: %s", by_what, continuation)
         raise
     if chief:
-        _finish(config, task, folder)
+        # One device scores, and its share of a batch is what it has the memory for.
+        _finish(task, folder, batch_size=max(1, config.batch_size // strategy.num_replicas_in_sync))
     sum_over_workers(strategy, 0)  # the end of a worker would end the others
 
 
@@ -110,17 +111,17 @@ def _run_to_train(arguments: argparse.Namespace) -> tuple[TrainConfig, Path, boo
     return config, path, resume
 
 
-def _finish(config: TrainConfig, task: Task, folder: RunFolder) -> None:
-    """Scores the best model on every held-out split and exports it."""
+def _finish(task: Task, folder: RunFolder, *, batch_size: int) -> None:
+    """Exports the best model and scores it on every held-out split."""
     model = folder.load_best_model()
+    export_run(folder, model)
     metrics = {}
     for split in ("validation", "test"):
         if task.examples(split):
-            evaluation = evaluate_model(model, task, split, batch_size=config.batch_size)
+            evaluation = evaluate_model(model, task, split, batch_size=batch_size)
             save_evaluation(evaluation, folder.evaluation / split)
             metrics[split] = evaluation.metrics
     write_json(folder.metrics_file, metrics)
-    export_run(folder, model)
     sys.stdout.write(_summary(task, metrics, folder))
 
 

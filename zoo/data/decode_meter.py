@@ -16,6 +16,7 @@ class DecodeRates:
         busy: seconds that threads spent on it, all of them together.
         elapsed: seconds that went by.
         threads: that may decode at a time.
+        left_out: videos that could not be decoded.
 
     >>> print(DecodeRates(videos=10, decoded=480, kept=320, busy=4.0, elapsed=10.0, threads=2))
     clips took 32 frames/s, decoding could give 160 on 2 threads (1.5 decoded for each one kept)
@@ -27,6 +28,7 @@ class DecodeRates:
     busy: float
     elapsed: float
     threads: int
+    left_out: int = 0
 
     @property
     def taken_per_second(self) -> float:
@@ -41,9 +43,10 @@ class DecodeRates:
     def __str__(self) -> str:
         if not self.kept:
             return "no video was decoded"
+        lost = f"; {self.left_out} videos could not be decoded and were left out" if self.left_out else ""
         return (
             f"clips took {self.taken_per_second:,.0f} frames/s, decoding could give {self.possible_per_second:,.0f} on "
-            f"{self.threads} threads ({self.decoded / self.kept:.1f} decoded for each one kept)"
+            f"{self.threads} threads ({self.decoded / self.kept:.1f} decoded for each one kept){lost}"
         )
 
 
@@ -62,7 +65,7 @@ class DecodeMeter:
         self._start_anew()
 
     def _start_anew(self) -> None:
-        self._videos = self._decoded = self._kept = self._threads = 0
+        self._videos = self._decoded = self._kept = self._threads = self._left_out = 0
         self._busy, self._start = 0.0, time.monotonic()
 
     def add(self, *, decoded: int, kept: int, seconds: float, threads: int) -> None:
@@ -74,6 +77,11 @@ class DecodeMeter:
             self._kept += kept
             self._busy += seconds
 
+    def add_left_out(self) -> None:
+        """Notes a video that could not be decoded."""
+        with self._lock:
+            self._left_out += 1
+
     def take(self) -> DecodeRates:
         """What was counted since the last time, or since the beginning."""
         with self._lock:
@@ -84,6 +92,7 @@ class DecodeMeter:
                 busy=self._busy,
                 elapsed=time.monotonic() - self._start,
                 threads=self._threads,
+                left_out=self._left_out,
             )
             self._start_anew()
         return rates

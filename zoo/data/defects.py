@@ -22,6 +22,7 @@ NO_OUTLINE = "object without an outline"
 # Of lists of clips.
 ABSENT_CLIP = "clip whose file is absent"
 CLIP_LISTED_TWICE = "clip that is listed twice"
+CLIPS_OF_A_WHOLE_VIDEO = "clip of a video that isn't cut, of which several are listed"
 NO_LABEL = "clip without a label"
 NO_TIMES = "clip whose times are no numbers"
 
@@ -40,6 +41,7 @@ HANDLING = {
     NO_OUTLINE: "like a crowd where masks are learned",
     ABSENT_CLIP: "clip left out",
     CLIP_LISTED_TWICE: "the second left out",
+    CLIPS_OF_A_WHOLE_VIDEO: "clip left out",
     NO_LABEL: "clip left out",
     NO_TIMES: "clip left out",
 }

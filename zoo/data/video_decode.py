@@ -303,11 +303,18 @@ def _matched(frames: Iterable[tuple[int, av.VideoFrame]], numbers: np.ndarray) -
 
 
 def _resized(frame: av.VideoFrame, shorter_side: int | None) -> tuple[int, int]:
-    """(height, width) of the frame with that shorter side, as `image_ops.fit` has it."""
+    """(height, width) of the frame with that shorter side, as `image_ops.fit` has it.
+
+    Raises:
+        VideoError: the longer side becomes too long.
+    """
     height, width = frame.height, frame.width
     if shorter_side is None:
         return height, width
-    return max(shorter_side, shorter_side * height // width), max(shorter_side, shorter_side * width // height)
+    size = max(shorter_side, shorter_side * height // width), max(shorter_side, shorter_side * width // height)
+    if size[0] * size[1] > _LARGEST:
+        raise VideoError(f"its frames of {width} x {height} pixels are too narrow")
+    return size
 
 
 def _turn_upright(frame: av.VideoFrame) -> Callable[[np.ndarray], np.ndarray]:

@@ -224,6 +224,8 @@ def _reader(
         except VideoError as error:
             reason = str(error)
             corrupt.add(paths[index], lambda: reason)
+            if meter is not None:
+                meter.add_left_out()
             return np.zeros([0, 1, 1, 3], np.uint8), np.zeros([0], np.int32), False
         if meter is not None:
             seconds = time.perf_counter() - start

@@ -30,7 +30,8 @@ class BlockConv:
         strided: Whether it carries the block's stride, along the axes on which its kernel is larger than 1.
         factorized: Whether it and the next one, over space and over time, stand for one of 3x3x3: then it has as many
             filters as give both as many weights as that one has (arXiv 1711.11248, section 3.5), or a few more where
-            the norm's groups need them.
+            the norm's groups need them. Inputs are counted as the block's for both pairs of a block, as the published
+            code does.
     """
 
     kernel: Size

@@ -139,7 +139,7 @@ class Detection:
         for files, ids in detection_file_batches(records, batch_size=1):
             sizes = np.stack([size_of[number] for number in ids.numpy().tolist()])
             labels = {"image_id": ids.numpy(), "original_size": sizes}
-            yield ServingBatch("serve_encoded", {"encoded_images": files}, labels)
+            yield ServingBatch("serve_encoded", {"encoded_images": files}, labels, examples=1)
 
     def evaluate(self, results: Iterable[tuple[Any, Any]], split: str) -> Evaluation:
         """Scores batches of (labels, detections) by COCO's twelve numbers, of boxes and of masks."""

@@ -47,12 +47,12 @@ class ImageClassification(Classification):
         records = self.records(split)
         if records.paths is not None:
             for files, labels in file_batches(records, batch_size=batch_size):
-                yield ServingBatch("serve_encoded", {"encoded_images": files}, labels.numpy())
+                yield ServingBatch("serve_encoded", {"encoded_images": files}, labels.numpy(), examples=len(labels))
             return
         for start in range(0, len(records), batch_size):
             chosen = records.take(range(start, min(start + batch_size, len(records))))
             images = image_ops.match_channels(tf.constant(chosen.images), self.dataset.spec.channels)
-            yield ServingBatch("serve", {"images": images}, chosen.labels)
+            yield ServingBatch("serve", {"images": images}, chosen.labels, examples=len(chosen))
 
     def evaluate(self, results: Iterable[tuple[np.ndarray, np.ndarray]], split: str) -> Evaluation:
         """Scores batches of (labels `[B]`, probabilities `[B, K]`), of any split."""

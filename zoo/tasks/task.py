@@ -37,11 +37,15 @@ class Signature:
 
 @dataclass(frozen=True)
 class ServingBatch:
-    """Raw input for the signature called `signature`, and the labels that belong to it."""
+    """Raw input for the signature called `signature`, and the labels that belong to it.
+
+    With it, so many `examples` of the split have been sent as a whole.
+    """
 
     signature: str
     inputs: dict[str, tf.Tensor]
     labels: Any
+    examples: int
 
 
 class Task(Protocol):

@@ -18,6 +18,7 @@ from zoo.data import (
     video_training_batches,
 )
 from zoo.data.clip_ops import preprocess
+from zoo.errors import UserError
 from zoo.metrics import ClipStrip, draw_clips
 from zoo.tasks.classification import Classification
 from zoo.tasks.example_images import noise
@@ -74,10 +75,23 @@ class VideoClassification(Classification):
         return video_evaluation_batches(self.records(split), self.dataset.spec, batch_size=batch_size, meter=self.meter)
 
     def serving_batches(self, split: str, batch_size: int) -> Iterator[ServingBatch]:
-        """A split as a client would send it: the clips of a video, pixels as they are."""
+        """A split as a client would send it: clips of one video at a time, pixels as they are.
+
+        Raises:
+            UserError: several crops are asked for.
+        """
+        sampling = self.dataset.spec.sampling
+        if sampling.crops > 1:
+            raise UserError(
+                "`views` must have one crop of each clip for a SavedModel, which cuts out the middle itself. Received: "
+                f"views={sampling.clips}x{sampling.crops}. Give --views {sampling.clips}x1, or score the run (--run)."
+            )
         for clips, labels in video_clip_batches(self.records(split), self.dataset.spec, meter=self.meter):
-            named = {name: values.numpy() for name, values in labels.items()}
-            yield ServingBatch("serve", {"clips": clips}, named)
+            for start in range(0, len(clips), batch_size):
+                part = slice(start, start + batch_size)
+                named = {name: values[part].numpy() for name, values in labels.items()}
+                ends = int(start + batch_size >= len(clips))
+                yield ServingBatch("serve", {"clips": clips[part]}, named, examples=ends)
 
     def evaluate(self, results: Iterable[tuple[Mapping[str, np.ndarray], np.ndarray]], split: str) -> Evaluation:
         """Scores batches of (labels as in `video_schema.LABELS`, probabilities `[B, K]`), of any split."""
@@ -119,16 +133,14 @@ class VideoClassification(Classification):
         return str(self.meter.take())
 
     def _strips(self, split: str, videos: np.ndarray, probabilities: np.ndarray) -> list[ClipStrip]:
-        """The middle clip of some videos, and what the model says of them."""
+        """A clip in the middle of some videos, one of those that were scored, and what the model says of them."""
         names, records = self.dataset.class_names, self.records(split).take(videos)
         strips = []
-        for (clips, labels), row in zip(
-            video_clip_batches(records, _single_view(self.dataset.spec)), probabilities, strict=True
-        ):
+        for (clips, labels), row in zip(video_clip_batches(records, self.dataset.spec), probabilities, strict=True):
             best = int(row.argmax())
             strips.append(
                 ClipStrip(
-                    clip=clips[0].numpy(),
+                    clip=clips[len(clips) // 2].numpy(),
                     label=names[int(labels["label"][0])],
                     prediction=names[best],
                     probability=float(row[best]),

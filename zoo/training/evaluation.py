@@ -1,6 +1,5 @@
 """Scores a model on a split and writes what a person wants to see of it."""
 
-import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -36,9 +35,10 @@ def evaluate_signatures(signatures: dict[str, Serve], task: Task, split: str, *,
     """Scores a SavedModel through its signatures: raw pixels or encoded files in."""
 
     def results() -> _Results:
-        total = math.ceil(task.examples(split) / batch_size)
-        for batch in tqdm(task.serving_batches(split, batch_size), desc=split, unit="batches", total=total):
-            yield batch.labels, task.served_prediction(_arrays(signatures[batch.signature](**batch.inputs)))
+        with tqdm(desc=split, unit="examples", total=task.examples(split)) as bar:
+            for batch in task.serving_batches(split, batch_size):
+                yield batch.labels, task.served_prediction(_arrays(signatures[batch.signature](**batch.inputs)))
+                bar.update(batch.examples)
 
     return task.evaluate(results(), split)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from zoo.data import load_video
-from zoo.data.defects import ABSENT_CLIP, CLIP_LISTED_TWICE, NO_LABEL, NO_TIMES
+from zoo.data.defects import ABSENT_CLIP, CLIP_LISTED_TWICE, CLIPS_OF_A_WHOLE_VIDEO, NO_LABEL, NO_TIMES
 from zoo.errors import UserError
 
 COLUMNS = ("label", "youtube_id", "time_start", "time_end", "split")
@@ -105,13 +105,35 @@ def test_clips_that_are_gone_are_left_out_and_named(kinetics, caplog):
 
 
 def test_rows_with_defects(kinetics):
-    rows = [*TRAIN, TRAIN[0], ("", "f", "1", "2"), ("archery", "g", "soon", "11"), ("archery", "h", "", "")]
+    rows = [
+        *TRAIN,
+        TRAIN[0],
+        ("", "f", "1", "2"),
+        ("archery", "g", "soon", "11"),
+        ("archery", "h", "", ""),
+        ("archery", "i", "0", "inf"),
+    ]
     root = kinetics(["train/-a_b_000001_000011.mp4", "train/c_000100_000110.mp4"], train=rows)
     dataset = load_video("kinetics", data_dir=root, validation_fraction=0)
     assert len(dataset.splits["train"]) == 2
     assert dataset.report.names(CLIP_LISTED_TWICE) == ["-a_b_000001_000011"]
     assert dataset.report.names(NO_LABEL) == ["f_000001_000002"]
-    assert dataset.report.names(NO_TIMES) == ["g", "h"]
+    assert dataset.report.names(NO_TIMES) == ["g", "h", "i"]
+
+
+def test_whole_videos_stand_for_single_clips_only(kinetics):
+    train = [("archery", "x", "0", "10"), ("juggling, balls", "y", "0", "10"), ("archery", "z", "0", "10")]
+    validate = [("juggling, balls", "x", "20", "30"), ("archery", "z", "0", "10")]
+    root = kinetics(
+        ["train/x.mp4", "train/y.mp4", "val/x_000020_000030.mp4", "train/z.mp4"], train=train, validate=validate
+    )
+    dataset = load_video("kinetics", data_dir=root)
+    assert {split: names(records) for split, records in dataset.splits.items()} == {
+        "train": ["y.mp4", "z.mp4"],
+        "validation": ["x_000020_000030.mp4"],
+    }
+    assert dataset.report.names(CLIPS_OF_A_WHOLE_VIDEO) == ["x_000000_000010"]
+    assert dataset.report.names(CLIP_LISTED_TWICE) == ["z_000000_000010"], "in another split"
 
 
 def test_lists_without_a_column_of_splits_are_told_by_their_names(tmp_path):

@@ -3,7 +3,8 @@
 import csv
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,9 +41,10 @@ class Found:
 def read(data_dir: Path, spec: DatasetSpec, *, on_corrupt: OnCorrupt) -> Found:
     """The clips that `annotations/*.csv`, or else `*.csv`, list, each in the split that its row, or the list, names.
 
-    The file of a clip is called `<youtube_id>_<start>_<end>` with six digits each, or `<youtube_id>` alone, and ends
-    like a video. It may be anywhere in the split's folder (`train/`, `val/` or `validate/`, `test/`), which may be in
-    `videos/` or `clips/`; without such a folder, anywhere in `videos/`, `clips/` or `data_dir`.
+    The file of a clip is called `<youtube_id>_<start>_<end>` with six digits each, or `<youtube_id>` alone where only
+    one clip of that video is listed, and ends like a video. It may be anywhere in the split's folder (`train/`, `val/`
+    or `validate/`, `test/`), which may be in `videos/` or `clips/`; without such a folder, anywhere in `videos/`,
+    `clips/` or `data_dir`.
 
     A part of Kinetics' videos is no longer to be had: clips whose files are absent are left out whatever `on_corrupt`
     is, and reported.
@@ -53,23 +55,26 @@ def read(data_dir: Path, spec: DatasetSpec, *, on_corrupt: OnCorrupt) -> Found:
     report = DefectReport()
     rows: list[_Row] = []
     for path in _lists(data_dir, spec):
-        rows += _rows(path, report)
+        rows += _rows(path, report, seen={row.stem for row in rows})
     if not rows:
         raise UserError(
             f"Kinetics' lists must have clips with labels. Received: none in the lists of {data_dir}. {spec.how_to_get}"
         )
     class_names = tuple(sorted({row.label for row in rows}))
-    splits = {
-        split: _records([row for row in rows if row.split == split], data_dir, class_names, report, on_corrupt)
-        for split in _SPLITS
-    }
-    found = {split: records for split, records in splits.items() if len(records)}
-    if not found:
+    clips_of = Counter(row.video for row in rows)
+    splits = {}
+    for split in _SPLITS:
+        of_split = [row for row in rows if row.split == split]
+        files = _files(_folder(data_dir, split)) if of_split else {}
+        found = _found(of_split, files, clips_of, report)
+        splits[split] = _records(found, class_names, on_corrupt)
+    splits = {split: records for split, records in splits.items() if len(records)}
+    if not splits:
         raise UserError(
             f"`data_dir` must hold the clips that its lists name. Received: none of {len(rows)}, of which the first is "
             f"{rows[0].stem}.mp4, is in {data_dir}. {spec.how_to_get}"
         )
-    return Found(class_names, found, report)
+    return Found(class_names, splits, report)
 
 
 @dataclass(frozen=True)
@@ -100,16 +105,15 @@ def _is_list(path: Path) -> bool:
         return set(_COLUMNS) <= set(next(csv.reader(file), ()))
 
 
-def _rows(path: Path, report: DefectReport) -> Iterator[_Row]:
-    """The clips of a list that have what they need."""
-    seen = set()
+def _rows(path: Path, report: DefectReport, seen: set[str]) -> Iterator[_Row]:
+    """The clips of a list that have what they need, without those that were seen."""
     of_list = _SPLIT_IN_NAME.search(path.stem.lower())
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         for entry in csv.DictReader(file):
             video, split = entry["youtube_id"], _split_named(entry.get("split") or (of_list[1] if of_list else "train"))
             try:
                 start, end = (round(float(entry[column] or "")) for column in _COLUMNS[1:])
-            except ValueError:
+            except (ValueError, OverflowError):
                 report.add(path.name, defects.NO_TIMES, video)
                 continue
             stem = f"{video}_{start:06d}_{end:06d}"
@@ -127,20 +131,26 @@ def _split_named(name: str) -> str | None:
     return next((split for split, names in _SPLITS.items() if name.lower() in names), None)
 
 
-def _records(
-    rows: list[_Row], data_dir: Path, class_names: tuple[str, ...], report: DefectReport, on_corrupt: OnCorrupt
-) -> Records:
-    """Those of the clips of one split whose files are there."""
-    label_of = {name: number for number, name in enumerate(class_names)}
-    files = _files(_folder(data_dir, rows[0].split)) if rows else {}
-    labels, paths = [], []
+def _found(
+    rows: list[_Row], files: Mapping[str, str], clips_of: Mapping[str, int], report: DefectReport
+) -> Iterator[tuple[str, str]]:
+    """(label, path) of the clips whose files are there."""
     for row in rows:
-        path = files.get(row.stem) or files.get(row.video)
-        if path is None:
+        if row.stem in files:
+            yield row.label, files[row.stem]
+        elif row.video not in files:
             report.add(row.file, defects.ABSENT_CLIP, row.stem)
+        elif clips_of[row.video] > 1:
+            # Each would be the whole video, under several labels and in several splits.
+            report.add(row.file, defects.CLIPS_OF_A_WHOLE_VIDEO, row.stem)
         else:
-            labels.append(label_of[row.label])
-            paths.append(path)
+            yield row.label, files[row.video]
+
+
+def _records(found: Iterable[tuple[str, str]], class_names: tuple[str, ...], on_corrupt: OnCorrupt) -> Records:
+    label_of = {name: number for number, name in enumerate(class_names)}
+    rows = [(label_of[label], path) for label, path in found]
+    labels, paths = zip(*rows, strict=True) if rows else ((), ())
     return Records(np.array(labels, np.int32), paths=np.array(paths, object), on_corrupt=on_corrupt)
 
 
