@@ -3,11 +3,13 @@
 import doctest
 import importlib
 import os
+import re
 import time
 from pathlib import Path
 
 import pytest
 import worker as worker_module
+from inflation_borders import changes, table
 from timing import Sampler, alternate
 from worker import WorkerError, start_worker
 
@@ -89,3 +91,12 @@ def test_doctests(name):
     failed, tried = doctest.testmod(importlib.import_module(name))
     assert tried
     assert not failed
+
+
+def test_inflation_borders():
+    """Of four frames, the stem sees three or four; two would be equal, and norms take out how loud they are."""
+    found = changes("gn", frames=4, size=32)
+    assert all(0.01 < change < 3 for pair in found.values() for change in pair), found
+    assert re.fullmatch(
+        r".* c2 +c3 +c4 +c5\n  gn, 4 frames( +\d\.\de-0\d / \d\.\de-0\d){4}\n", table({("gn", 4): found})
+    )

@@ -4,8 +4,8 @@
 
 A kernel for one frame becomes one for T frames: 1 / T of it at each. All else is copied, but for the logits, which stay
 fresh: videos have other classes. Of a video that repeats a frame, each frame's features are those of the frame, away
-from the first and the last ones, near which kernels see the zeros of the padding; with group norms, whose statistics
-see those zeros too, they are nearly the same everywhere.
+from the first and the last ones, near which kernels see the zeros of the padding. The statistics of group norms see
+those zeros too, which changes all frames a bit, the less the longer the clip: benchmarks/inflation_borders.py.
 """
 
 from collections.abc import Mapping
