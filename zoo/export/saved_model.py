@@ -33,7 +33,7 @@ def export_saved_model(model: keras.Model, task: Task, path: Path, *, provenance
         archive = keras.export.ExportArchive()
         archive.track(model)
         for signature in signatures:
-            archive.add_endpoint(signature.name, signature.function, input_signature=[signature.spec])
+            archive.add_endpoint(signature.name, signature.graph)
         archive.write_out(str(temporary), verbose=False)
         write_json(temporary / _METADATA, {**task.metadata(), "training": provenance})
         verify_saved_model(temporary, signatures, tolerance=_tolerance(model))

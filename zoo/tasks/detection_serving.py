@@ -31,8 +31,9 @@ class DetectionServing:
     """
 
     def __init__(self, model: keras.Model, spec: DetectionSpec, class_names: Sequence[str]) -> None:
-        self.model = model
         self.spec = spec
+        # A graph of its own, which both functions use.
+        self.detect = tf.function(lambda inputs: model(inputs, training=False), autograph=False)
         # One more, which the class -1 of empty slots becomes.
         self.class_names = tf.constant([*class_names, ""])
 
@@ -51,7 +52,7 @@ class DetectionServing:
         side = self.spec.image_size
         form = (_signature(INPUTS, side), _signature({key: LABELS[key] for key in _GEOMETRY}, side))
         inputs, geometry = tf.map_fn(prepare, batch, fn_output_signature=form)
-        found = self.model(inputs, training=False)
+        found = self.detect(inputs)
         size = geometry["original_size"]
         boxes = to_original(found["boxes"], scale=geometry["scale"], size=size)
         classes = found["classes"]

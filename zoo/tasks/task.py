@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 import keras
@@ -25,7 +26,8 @@ class Evaluation:
 class Signature:
     """An entry of a SavedModel: a function of one named tensor that returns a dict of tensors.
 
-    `example(n)` is an input of batch size n, for the check after export with each of `batch_sizes`.
+    `example(n)` is an input of batch size n, for the check after export with each of `batch_sizes`. `graph` is the
+    function as a graph, made once: of a detector that takes a while.
     """
 
     name: str
@@ -33,6 +35,12 @@ class Signature:
     spec: tf.TensorSpec
     example: Callable[[int], np.ndarray]
     batch_sizes: tuple[int, ...] = (1, 3, 8)
+
+    @cached_property
+    def graph(self) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
+        graph = tf.function(self.function, input_signature=[self.spec], autograph=False)
+        graph.get_concrete_function()
+        return graph
 
 
 @dataclass(frozen=True)
