@@ -17,7 +17,7 @@ def digits() -> data.Dataset:
     return dataclasses.replace(dataset, splits=splits, spec=spec)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def config() -> TrainConfig:
     return TrainConfig(
         model="simplenet",
@@ -30,6 +30,6 @@ def config() -> TrainConfig:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def task(digits: data.Dataset, config: TrainConfig) -> ImageClassification:
     return ImageClassification(dataset=digits, model=config.model, norm=config.norm)
