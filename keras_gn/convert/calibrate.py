@@ -11,12 +11,14 @@ from keras import ops
 
 from keras_gn.convert.errors import ConversionError
 from keras_gn.convert.swap import Swap
-from keras_gn.convert.transfer import Affine, affine_of
+from keras_gn.convert.transfer import Affine, BatchNormValues, affine_of, values_of
 from keras_gn.ops import group_normalize
 from keras_gn.typing import Tensor
 
 # The first pass brings the layers near; in the second one each sees inputs from layers that are corrected already.
 _PASSES = 2
+# How many times as much, or as little, as in training the outputs of batch normalization may vary on the data.
+_USUAL = 4.0
 # Below this variance a normalized channel says nothing about its output: its gamma stays.
 _LEAST_VARIANCE = 1e-6
 
@@ -59,6 +61,13 @@ class ChannelSums:
         squares = gamma**2 * zz + beta**2 + yy + 2 * (gamma * beta * z - gamma * zy - beta * y)
         return float(np.sqrt(max(squares.mean(), 0.0) / max((yy - y * y).mean(), 1e-30)))
 
+    def relative_spread(self, values: BatchNormValues) -> float:
+        """The deviation of y over that which batch normalization's moving variance implies; the channels' median."""
+        _, y, _, yy, _ = self.means
+        implied = np.abs(values.gamma) * np.sqrt(np.maximum(values.variance, 0.0)) / values.deviation
+        alive = implied > 1e-3 * implied.max(initial=0.0)
+        return float(np.median(np.sqrt(np.maximum(yy - y * y, 0.0))[alive] / implied[alive])) if alive.any() else 1.0
+
 
 class LayerFit:
     """One layer's part: what the batch normalization put out for the present batch, the sums, and the fit so far.
@@ -74,11 +83,19 @@ class LayerFit:
         self.fitted = False
         self.sums = ChannelSums(swap.layer.name)
         self._targets: list[Tensor] = []
+        swap.to_original()
+        self._original = values_of(swap.layer)
+        swap.to_replacement()
 
     @property
     def error(self) -> float | None:
         """The relative error over the last pass; None if no data came by."""
         return self.sums.relative_error(self.affine) if self.sums.count else None
+
+    @property
+    def spread(self) -> float | None:
+        """How many times as much as in training the batch normalization's outputs varied; None if no data came by."""
+        return self.sums.relative_spread(self._original) if self.sums.count else None
 
     def watch_original(self) -> None:
         """Makes the layer the batch normalization, and keeps what it puts out."""
@@ -134,6 +151,17 @@ def calibrate(model: keras.Model, fits: Sequence[LayerFit], batches: Sequence[An
     progress = keras.utils.Progbar(_PASSES * len(batches), verbose=int(verbose), unit_name="batch")
     for _ in range(_PASSES):
         _pass_over(model, fits, batches, progress)
+
+
+def doubt_data(fits: Iterable[LayerFit]) -> tuple[str, ...]:
+    """A note if the data that came by can't be scaled as the model's inputs were; the median of the layers decides."""
+    spreads = [fit.spread for fit in fits if fit.spread is not None]
+    if not spreads or 1 / _USUAL < (spread := float(np.median(spreads))) < _USUAL:
+        return ()
+    return (
+        f"On the calibration data the outputs of BatchNormalization vary {spread:.2g} times as much as in training: "
+        "are the data prepared as the model's inputs were, and scaled (0 to 255, or 0 to 1)?",
+    )
 
 
 def measure(model: keras.Model, fits: Sequence[LayerFit], batches: Sequence[Any]) -> None:

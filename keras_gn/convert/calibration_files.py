@@ -16,7 +16,9 @@ _IMAGES_A_BATCH = 16
 _COLOR_MODES = {1: "grayscale", 3: "rgb", 4: "rgba"}
 
 
-def read_calibration_files(path: Path, model: keras.Model, *, preprocess: str | None = None) -> Any:
+def read_calibration_files(
+    path: Path, model: keras.Model, *, preprocess: str | None = None, rescale: float | None = None
+) -> Any:
     """The inputs of `model` in `path`, to be given as `calibration_data`.
 
     Args:
@@ -24,17 +26,24 @@ def read_calibration_files(path: Path, model: keras.Model, *, preprocess: str | 
             images (png, jpg, jpeg, bmp; in subfolders too). Of more than 500 images, 500 evenly spread ones are taken,
             and each is resized to the model's input, whatever its sides. Images keep their values, 0 to 255.
         preprocess: The name of a module of `keras.applications`, whose `preprocess_input` the images pass.
+        rescale: A factor for the values of the images instead, as 1 / 255.
 
     Raises:
         ValueError: If there is nothing to read, or not for this model.
     """
-    if preprocess is not None and not path.is_dir():
+    for name, value in (("preprocess", preprocess), ("rescale", rescale)):
+        if value is not None and not path.is_dir():
+            raise ValueError(
+                f"`{name}` is for a folder of images; arrays must hold what the model takes. "
+                f"Received: {name}={value}, calibrate={path}"
+            )
+    if preprocess is not None and rescale is not None:
         raise ValueError(
-            "`preprocess` is for a folder of images; arrays must hold what the model takes. "
-            f"Received: preprocess={preprocess}, calibrate={path}"
+            "`rescale` goes without `preprocess`, which scales, too. "
+            f"Received: rescale={rescale}, preprocess={preprocess}"
         )
     if path.is_dir():
-        return _read_images(path, model, _preprocessing(preprocess))
+        return _read_images(path, model, _preprocessing(preprocess) if rescale is None else _rescaling(rescale))
     if path.suffix.lower() in {".npy", ".npz"} and path.is_file():
         return _read_arrays(path)
     raise ValueError(
@@ -73,6 +82,10 @@ def _preprocessing(name: str | None) -> Preprocess | None:
     return functions[name]
 
 
+def _rescaling(factor: float) -> Preprocess:
+    return lambda images, data_format: images * np.float32(factor)
+
+
 def _read_images(folder: Path, model: keras.Model, preprocess: Preprocess | None) -> list[np.ndarray]:
     """Batches of images as `model` takes them; bytes, a quarter of the memory, unless they are preprocessed."""
     height, width, channels, data_format = _image_format(model)
@@ -89,8 +102,18 @@ def _read_images(folder: Path, model: keras.Model, preprocess: Preprocess | None
         images = np.stack([_read_image(name, (height, width), _COLOR_MODES[channels]) for name in names])
         if data_format == "channels_first":
             images = images.transpose(0, 3, 1, 2)
-        batches.append(images if preprocess is None else preprocess(images.astype("float32"), data_format=data_format))
+        batches.append(images if preprocess is None else _prepared(images, preprocess, data_format, channels))
     return batches
+
+
+def _prepared(images: np.ndarray, preprocess: Preprocess, data_format: str, channels: int) -> np.ndarray:
+    try:
+        return preprocess(images.astype("float32"), data_format=data_format)
+    except (IndexError, ValueError) as error:  # most take the mean colour away
+        raise ValueError(
+            f"`preprocess` must be for images of {channels} channels, as the model takes. Use `rescale`, or give the "
+            f"prepared inputs as an .npy file. Received: a function that fails with: {error}"
+        ) from error
 
 
 def _image_format(model: keras.Model) -> tuple[int, int, int, str]:
@@ -118,5 +141,6 @@ def _read_image(path: Path, size: tuple[int, int], color_mode: str) -> np.ndarra
     except ImportError as error:
         raise ValueError("Images are read by Pillow, which is missing: pip install pillow") from error
     except (OSError, SyntaxError) as error:  # Pillow raises SyntaxError for a broken PNG
-        raise ValueError(f"An image can't be read: {error} Received: {path}") from error
+        reason = error if isinstance(error, OSError) and error.errno else "it isn't a whole image of a known kind"
+        raise ValueError(f"An image can't be read: {reason}. Repair it, or move it away. Received: {path}") from error
     return array[..., np.newaxis] if array.ndim == 2 else array

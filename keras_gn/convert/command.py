@@ -4,6 +4,7 @@ import argparse
 import sys
 import zipfile
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import keras
@@ -64,7 +65,16 @@ def _parser() -> argparse.ArgumentParser:
         "--calibrate", type=Path, metavar="PATH", help="a folder of images, or an .npy or .npz file with inputs"
     )
     data.add_argument(
-        "--preprocess", metavar="NAME", help="the module of keras.applications that prepares the images, as resnet50"
+        "--preprocess",
+        metavar="NAME",
+        help="the module of keras.applications that prepares the images, as resnet50; without it, and without "
+        "--rescale, their values are 0 to 255",
+    )
+    data.add_argument(
+        "--rescale",
+        type=_factor,
+        metavar="X",
+        help="a factor for the images' values, 0 to 255, as 1/255 for a model that takes 0 to 1",
     )
     data.add_argument(
         "--calibration-steps",
@@ -78,7 +88,19 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _groups(text: str) -> str | int:
-    return text if text == "auto" else int(text)
+    if text == "auto":
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be auto or a whole number. Received: {text}") from None
+
+
+def _factor(text: str) -> float:
+    try:
+        return float(Fraction(text))
+    except (ValueError, ZeroDivisionError):
+        raise argparse.ArgumentTypeError(f"must be a number, as 1/255 or 0.5. Received: {text}") from None
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -92,14 +114,17 @@ def _check(arguments: argparse.Namespace) -> None:
         raise ValueError(f"`output` must end in .keras. Received: output={output}")
     if output.exists() and arguments.input.exists() and output.samefile(arguments.input):
         raise ValueError(f"`output` must be another file than the input, which is kept. Received: output={output}")
-    if output.exists() and not arguments.overwrite:
-        raise ValueError(f"`output` exists; choose another name, or add --overwrite. Received: output={output}")
+    for name, path in (("output", output), ("report", report)):
+        if path is not None and path.exists() and not arguments.overwrite:
+            raise ValueError(f"`{name}` exists; choose another name, or add --overwrite. Received: {name}={path}")
     if report is not None and report.suffix not in {".html", ".htm"}:
         raise ValueError(f"`report` must end in .html. Received: report={report}")
     for name, path in (("output", output), ("report", report)):
         if path is not None and not path.parent.is_dir():
             raise ValueError(f"`{name}` must be in a folder that exists. Received: {name}={path}")
-    for name in ("preprocess", "calibration_steps", "distill"):
+    if arguments.distill is not None and arguments.distill < 1:
+        raise ValueError(f"`distill` must be at least 1 step. Received: distill={arguments.distill}. Leave it out")
+    for name in ("preprocess", "rescale", "calibration_steps", "distill"):
         if getattr(arguments, name) is not None and arguments.calibrate is None:
             raise ValueError(f"`{name}` needs data: add --calibrate PATH. Received: {name}={getattr(arguments, name)}")
 
@@ -108,7 +133,9 @@ def _run(arguments: argparse.Namespace) -> None:
     model = _load(arguments.input, trusted=arguments.trusted)
     data = None
     if arguments.calibrate is not None:
-        data = read_calibration_files(arguments.calibrate, model, preprocess=arguments.preprocess)
+        data = read_calibration_files(
+            arguments.calibrate, model, preprocess=arguments.preprocess, rescale=arguments.rescale
+        )
     converted = convert_bn_to_gn(
         model,
         groups=arguments.groups,
@@ -125,6 +152,7 @@ def _run(arguments: argparse.Namespace) -> None:
         )
     if arguments.distill is not None:
         distill(model, converted, data, steps=arguments.distill, verbose=True)
+        report = conversion_report(converted)
     with atomic_path(arguments.output) as temporary:
         converted.save(temporary)
     if arguments.report is not None:
@@ -134,8 +162,15 @@ def _run(arguments: argparse.Namespace) -> None:
 
 def _load(path: Path, *, trusted: bool) -> keras.Model:
     """The model in `path`, whatever is wrong with the file in one kind of error."""
+    if path.is_dir():
+        raise ValueError(
+            "`input` must be a .keras or .h5 file. A SavedModel holds graphs, without the layers that would be "
+            f"converted. Received: input={path}, a folder"
+        )
     if path.suffix not in {".keras", ".h5"} or not path.is_file():
         raise ValueError(f"`input` must be a .keras or .h5 file that exists. Received: input={path}")
+    if path.suffix == ".keras" and not zipfile.is_zipfile(path):
+        raise ValueError(f"`input` must be a whole file that Keras wrote. Received: input={path}")
     try:
         return keras.models.load_model(path, safe_mode=not trusted)
     except (ValueError, TypeError, OSError, KeyError, ImportError, zipfile.BadZipFile) as error:

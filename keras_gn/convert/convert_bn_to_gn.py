@@ -42,8 +42,8 @@ def convert_bn_to_gn(
             user's own layers. It isn't touched, unless `inplace=True`.
         groups: "auto" for groups of a size that the paper shows to train well (16 to 64 channels, or up to an eighth
             of the layer's): the largest, or with `calibration_data` those that err least on it; a number, with the
-            nearest number that divides the channels where it doesn't; -1 for one group a channel; or a function
-            `(layer, channels) -> groups`. Never leaves one element a group.
+            nearest that divides the channels into groups of several where it doesn't; -1 for one group a channel; or a
+            function `(layer, channels) -> groups`. Never leaves one element a group.
         channels_per_group: The other way to choose, with the nearest divisor of the channels; then `groups` is ignored.
         weights: "statistics" as above; "copy" for BN's own gamma and beta; "reset" for ones and zeros.
         calibration_data: A few hundred inputs without labels, as `predict` takes them: arrays, a dict or list of them

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from keras_gn.convert.calibrate import LayerFit, calibrate, measure, same_state
+from keras_gn.convert.calibrate import LayerFit, calibrate, doubt_data, measure, same_state
 from keras_gn.convert.calibration_data import read_calibration_data
 from keras_gn.convert.choose_groups import choose_groups
 from keras_gn.convert.compilation import carry_compilation, renew_compilation
@@ -157,12 +157,12 @@ def _calibrate(
     calibrate(model, list(fits.values()), batches, verbose=verbose)
     for fit in fits.values():
         set_affine(fit.swap.layer, fit.affine)
-    notes: tuple[str, ...] = ()
+    notes = doubt_data(fits.values())
     if steps:
         reached = {id(fit.swap.layer) for fit in fits.values() if fit.error is not None}
         swaps = [entry.swap for entry in entries]
         note = refine(model, swaps, batches, reached=reached, steps=steps, verbose=verbose)
-        notes = () if note is None else (note,)
+        notes += () if note is None else (note,)
         measure(model, list(fits.values()), batches)
     return {path: fit.error for path, fit in fits.items() if fit.error is not None}, notes
 

@@ -9,6 +9,8 @@ from keras import tree
 from keras_gn.convert.calibration_data import read_calibration_data
 from keras_gn.convert.lesson import Lesson, converted_pairs, outputs_for, runner
 from keras_gn.convert.output_losses import output_losses
+from keras_gn.convert.report import add_note
+from keras_gn.convert.tree import find_layers
 
 
 def distill(
@@ -78,10 +80,11 @@ def distill(
     targets = outputs_for(teach, batches)
     _check_outputs(targets[0], outputs_for(learn, batches[:1])[0])
     _check_weights(teacher, student)
+    _check_roles(teacher, student)
     lesson = Lesson(student, teach, learn, output_losses(targets, loss))
     before = student.get_weights()
     try:
-        return lesson.give(batches, steps=steps, learning_rate=learning_rate, mixup=mixup, verbose=verbose)
+        losses = lesson.give(batches, steps=steps, learning_rate=learning_rate, mixup=mixup, verbose=verbose)
     except FloatingPointError as error:
         student.set_weights(before)
         raise ValueError(
@@ -93,6 +96,8 @@ def distill(
         if pairs:
             error.add_note("`student` has its former weights again. match_layers=False may help.")
         raise
+    add_note(student, f"Distilled for {steps} steps after that: all of its trainable weights may have changed.")
+    return losses
 
 
 def _check_arguments(teacher: Any, student: Any, *, steps: Any, batch_size: Any, learning_rate: Any) -> None:
@@ -113,6 +118,16 @@ def _check_outputs(taught: Any, given: Any) -> None:
         raise ValueError(
             "`teacher` and `student` must have the same outputs: a student is the converted model of its teacher. "
             f"Received, for the same batch, outputs of shapes {taught} of the teacher and {given} of the student"
+        )
+
+
+def _check_roles(teacher: keras.Model, student: keras.Model) -> None:
+    """Raises ValueError if the student has more batch normalization than the teacher: it is the original model."""
+    of_teacher, of_student = (len(find_layers(model, keras.layers.BatchNormalization)) for model in (teacher, student))
+    if of_student > of_teacher:
+        raise ValueError(
+            "`teacher` must be the original model and `student` the converted one, which is trained. Received: a "
+            f"student with {of_student} BatchNormalization layers and a teacher with {of_teacher}. Exchange them"
         )
 
 

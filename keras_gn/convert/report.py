@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
 import keras
@@ -128,6 +128,13 @@ _REPORTS: WeakKeyDictionary[keras.Model, ConversionReport] = WeakKeyDictionary()
 def remember(model: keras.Model, report: ConversionReport) -> None:
     """Makes `report` the one that `conversion_report(model)` gives."""
     _REPORTS[model] = report
+
+
+def add_note(model: keras.Model, note: str) -> None:
+    """Adds a note to the model's report, if it has one."""
+    if model in _REPORTS:
+        report = _REPORTS[model]
+        _REPORTS[model] = replace(report, notes=(*report.notes, note))
 
 
 def remember_first(model: keras.Model, report: ConversionReport) -> None:

@@ -82,6 +82,19 @@ def test_the_report_has_each_layer_s_error():
     assert row.weights == "calibrated"
 
 
+@pytest.mark.parametrize(("factor", "told"), [(1, None), (255, "vary 2.6e+02 times"), (0, "vary 0 times")])
+def test_data_of_another_scale_are_doubted(factor, told):
+    model, x = shift_scale_model(), images(256)
+    norm = model.get_layer("norm0")
+    before = keras.Model(model.inputs[0], norm.input)(x)
+    norm.moving_mean.assign(np.mean(before, (0, 1, 2)))
+    norm.moving_variance.assign(np.var(before, (0, 1, 2)))
+    converted = convert_bn_to_gn(model, groups=4, calibration_data=factor * x, calibration_steps=0)
+    notes = [note for note in conversion_report(converted).notes if "calibration data" in note]
+    assert len(notes) == (told is not None)
+    assert told is None or told in notes[0]
+
+
 class Frames(layers.Layer):
     """Normalizes frame by frame in a graph of its own."""
 

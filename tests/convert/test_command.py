@@ -43,6 +43,7 @@ def inputs(model, tmp_path_factory):
     model.save(folder / "model.keras")
     keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]).save(folder / "dense.keras")
     keras.Sequential([keras.Input((4, 4, 8)), GroupNormalization(2)]).save(folder / "group_norm.keras")
+    trained_model((8, 10, 1)).save(folder / "grey.keras")
     (folder / "broken.keras").write_bytes((folder / "model.keras").read_bytes()[:500])
     (folder / "images" / "more").mkdir(parents=True)
     for index, image in enumerate(IMAGES):
@@ -139,6 +140,23 @@ def test_images_get_the_size_channels_and_axes_of_the_model(inputs):
             np.testing.assert_array_equal(images, IMAGES.transpose(0, 3, 1, 2))
 
 
+def test_values_may_be_scaled(inputs, model, tmp_path, capsys):
+    batches = read_calibration_files(inputs / "images", model, rescale=1 / 255)
+    np.testing.assert_allclose(np.concatenate(batches), IMAGES / 255, rtol=1e-6)
+    doubt = "On the calibration data the outputs of BatchNormalization vary"
+    for options, is_doubted in (([], False), (["--rescale", "1/255"], True)):
+        options = ["--calibrate", str(inputs / "images"), "--calibration-steps", "0", *options]
+        assert main([str(inputs / "model.keras"), "-o", str(tmp_path / f"{is_doubted}.keras"), *options]) == 0
+        assert (doubt in capsys.readouterr().out) == is_doubted
+
+
+def test_options_that_are_no_numbers(capsys):
+    for option, rule in (("--groups", "must be auto or a whole number"), ("--rescale", "must be a number, as 1/255")):
+        with pytest.raises(SystemExit):
+            main(["model.keras", "-o", "out.keras", option, "many"])
+        assert f"argument {option}: {rule}" in capsys.readouterr().err
+
+
 def test_of_many_images_evenly_spread_ones_are_taken(inputs, model, monkeypatch):
     monkeypatch.setattr("keras_gn.convert.calibration_files._MOST_IMAGES", 6)
     np.testing.assert_array_equal(np.concatenate(read_calibration_files(inputs / "images", model)), IMAGES[::4])
@@ -162,7 +180,8 @@ def test_a_missing_pillow_is_said(inputs, model, monkeypatch):
 REFUSED = {
     "no input": (["none.keras"], "`input` must be a .keras or .h5 file that exists"),
     "input suffix": (["images.npy"], "`input` must be a .keras or .h5 file that exists"),
-    "broken input": (["broken.keras"], "`input` can't be read"),
+    "broken input": (["broken.keras"], "`input` must be a whole file that Keras wrote"),
+    "input folder": (["images"], "A SavedModel holds graphs"),
     "nothing to convert": (["dense.keras"], "nothing to convert"),
     "converted before": (["group_norm.keras"], "nothing to convert, and nothing is written"),
     "groups": (["model.keras", "--groups", "-3"], "`groups`"),
@@ -187,7 +206,23 @@ REFUSED = {
     ),
     "preprocess alone": (["model.keras", "--preprocess", "resnet50"], "`preprocess` needs data: add --calibrate"),
     "distill alone": (["model.keras", "--distill", "5"], "`distill` needs data: add --calibrate"),
-    "distill": (["model.keras", "--calibrate", "{inputs}/images.npy", "--distill", "0"], "`steps` must be"),
+    "distill": (
+        ["model.keras", "--calibrate", "{inputs}/images.npy", "--distill", "0"],
+        "`distill` must be at least 1",
+    ),
+    "rescale alone": (["model.keras", "--rescale", "1/255"], "`rescale` needs data: add --calibrate"),
+    "rescaled arrays": (
+        ["model.keras", "--calibrate", "{inputs}/images.npy", "--rescale", "2"],
+        "`rescale` is for a folder of images",
+    ),
+    "both scales": (
+        ["model.keras", "--calibrate", "{inputs}/images", "--rescale", "2", "--preprocess", "resnet50"],
+        "`rescale` goes without `preprocess`",
+    ),
+    "grey images": (
+        ["grey.keras", "--calibrate", "{inputs}/images", "--preprocess", "resnet50"],
+        "`preprocess` must be for images of 1 channels, as the model takes. Use `rescale`",
+    ),
     "report": (["model.keras", "--report", "report.keras"], "`report` must end in .html"),
     "report folder": (
         ["model.keras", "--report", "{inputs}/none/report.html"],
@@ -220,6 +255,11 @@ def test_outputs_that_are_refused(inputs, tmp_path, capsys):
     ):
         assert main([str(inputs / "model.keras"), "-o", str(tmp_path / name)]) == 2
         assert message in capsys.readouterr().err
+    report = tmp_path / "old.html"
+    report.write_text("old")
+    assert main([str(inputs / "model.keras"), "-o", str(tmp_path / "new.keras"), "--report", str(report)]) == 2
+    assert "`report` exists; choose another name, or add --overwrite" in capsys.readouterr().err
+    assert report.read_text() == "old"
     for name in (inputs / "model.keras", tmp_path / "link.keras"):
         assert main([str(inputs / "model.keras"), "-o", str(name), "--overwrite"]) == 2
         assert "`output` must be another file than the input" in capsys.readouterr().err
@@ -231,7 +271,10 @@ def test_a_broken_image_is_named(inputs, tmp_path, capsys):
     (tmp_path / "bad.png").write_bytes((inputs / "images" / "00.png").read_bytes()[:60])
     options = ["-o", str(tmp_path / "out.keras"), "--calibrate", str(tmp_path)]
     assert main([str(inputs / "model.keras"), *options]) == 2
-    assert str(tmp_path / "bad.png") in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert str(tmp_path / "bad.png") in error
+    assert "An image can't be read: " in error
+    assert " object at 0x" not in error
 
 
 def test_images_need_a_fixed_size(inputs):

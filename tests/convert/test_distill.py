@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_gn.convert import distill
+from keras_gn.convert import conversion_report, convert_bn_to_gn, distill
 from keras_gn.layers import GroupNormalization
 from zoo import data
 
@@ -47,6 +47,20 @@ def perturbed(teacher):
         if isinstance(layer, GroupNormalization):
             layer.set_weights([w + generator.normal(0, 1.0, w.shape) for w in layer.get_weights()])
     return student
+
+
+def test_the_original_is_not_taken_for_the_student():
+    original = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(16, 3), keras.layers.BatchNormalization()])
+    converted = convert_bn_to_gn(original)
+    before, images = original.get_weights(), GENERATOR.random((4, 8, 8, 1))
+    with pytest.raises(
+        ValueError, match=r"`teacher` must be the original model.*a student with 1 Batch.* teacher with 0"
+    ):
+        distill(converted, original, images, steps=1)
+    for old, new in zip(before, original.get_weights(), strict=True):
+        np.testing.assert_array_equal(new, old)
+    distill(original, converted, images, steps=2)
+    assert conversion_report(converted).notes[-1].startswith("Distilled for 2 steps")
 
 
 @pytest.fixture(scope="module")
