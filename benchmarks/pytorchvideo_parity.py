@@ -66,14 +66,14 @@ def fetch_packages(folder: Path) -> None:
         subprocess.run(command, check=True, stdout=sys.stderr)
 
 
-def run_reference(folder: Path, name: str, packages: Path, seed: int) -> Path:
+def run_reference(folder: Path, name: str, packages: Path, *, seed: int, sizes: Sequence[str]) -> Path:
     """Lets PyTorchVideo write its weights and outputs into a folder, which is returned.
 
     Raises:
         RuntimeError: It failed; with the end of what it said.
     """
     target = folder / name
-    command = [PYTHON, str(REFERENCE), str(target), "--model", name, "--seed", str(seed), "--sizes", *SIZES]
+    command = [PYTHON, str(REFERENCE), str(target), "--model", name, "--seed", str(seed), "--sizes", *sizes]
     environment = {**os.environ, "PYTHONPATH": str(packages)}
     result = subprocess.run(command, capture_output=True, text=True, env=environment)
     if result.returncode:
@@ -104,16 +104,18 @@ def differences(outputs: Mapping[str, np.ndarray], expected: Mapping[str, np.nda
     return found
 
 
-def measure(name: str, packages: Path, seed: int) -> tuple[dict[str, Differences], dict[str, int]]:
+def measure(
+    name: str, packages: Path, *, seed: int, sizes: Sequence[str]
+) -> tuple[dict[str, Differences], dict[str, int]]:
     """The differences by size, and both numbers of parameters."""
     with tempfile.TemporaryDirectory() as temporary:
-        folder = run_reference(Path(temporary), name, packages, seed)
+        folder = run_reference(Path(temporary), name, packages, seed=seed, sizes=sizes)
         with np.load(folder / "weights.npz") as state:
             model = build_model(name, state)
             theirs = sum(state[tensor].size for tensor in state if not tensor.endswith(_STATISTICS))
         ours = sum(math.prod(variable.shape) for variable in model.weights if "moving" not in variable.name)
         by_size = {}
-        for size in SIZES:
+        for size in sizes:
             with np.load(folder / f"{size}.npz") as expected:
                 outputs = model.predict_on_batch(expected["clip"])
                 by_size[size] = differences(outputs, expected)
@@ -146,9 +148,9 @@ def table(found: Mapping[str, tuple[Mapping[str, Differences], Mapping[str, int]
     return "\n".join(aligned(rows)) + "\n"
 
 
-def compare(names: Sequence[str], packages: Path, seed: int) -> list[Check]:
-    """Compares each model, prints a table, and judges."""
-    found = {name: measure(name, packages, seed) for name in names}
+def compare(names: Sequence[str], packages: Path, *, seed: int = 0, sizes: Sequence[str] = SIZES) -> list[Check]:
+    """Compares each model on clips of these sizes, of which the first has logits, prints a table, and judges."""
+    found = {name: measure(name, packages, seed=seed, sizes=sizes) for name in names}
     sys.stdout.write(table(found))
     return [check for name, (by_size, parameters) in found.items() for check in judge(name, by_size, parameters)]
 
@@ -168,7 +170,7 @@ def main() -> int:
         except subprocess.CalledProcessError as error:
             sys.stderr.write(f"PyTorchVideo can't be fetched, see above: {error}\n")
             return 2
-        return report_checks(compare(arguments.models, Path(folder), arguments.seed))
+        return report_checks(compare(arguments.models, Path(folder), seed=arguments.seed))
 
 
 if __name__ == "__main__":
