@@ -100,3 +100,8 @@ def test_inflation_borders():
     assert re.fullmatch(
         r".* c2 +c3 +c4 +c5\n  gn, 4 frames( +\d\.\de-0\d / \d\.\de-0\d){4}\n", table({("gn", 4): found})
     )
+
+
+def test_the_gradient_of_a_strided_3d_convolution_is_fast(command, capsys):
+    assert command("conv3d.py", "--frames", "4", "--image-size", "24", "--rounds", "1") == 0
+    assert re.search(r"keras +\d.* ms\nkeras_gn +\d.* ms\n", capsys.readouterr().out)
