@@ -57,7 +57,8 @@ def relative_changes(of_frames: np.ndarray, of_image: np.ndarray) -> tuple[float
     """
     unit = np.sqrt(np.mean(of_image**2))
     middle, mean = of_frames[len(of_frames) // 2], of_frames.mean(axis=0)
-    return tuple(float(np.sqrt(np.mean((each - of_image) ** 2)) / unit) for each in (middle, mean))
+    of_middle, of_mean = (float(np.sqrt(np.mean((each - of_image) ** 2)) / unit) for each in (middle, mean))
+    return of_middle, of_mean
 
 
 def table(found: Mapping[tuple[str, int], Changes]) -> str:

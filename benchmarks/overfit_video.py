@@ -29,7 +29,7 @@ SETTINGS = {
     "image-size": "56",
     "clip": "8x4",
     "batch-size": "7",
-    "model-options": "dropout=0",  # of 21 clips, nothing needs to be left out
+    "model-options": "dropout=0",  # no generalisation is asked for
     "epochs": "50",
     "optimizer": "adamw",
     "learning-rate": "5e-4",

@@ -11,7 +11,7 @@ from keras import ops
 
 from keras_gn.convert.errors import ConversionError
 from keras_gn.convert.swap import Swap
-from keras_gn.convert.transfer import Affine, BatchNormValues, affine_of, values_of
+from keras_gn.convert.transfer import Affine, BatchNormValues, affine_of
 from keras_gn.ops import group_normalize
 from keras_gn.typing import Tensor
 
@@ -75,17 +75,16 @@ class LayerFit:
     Args:
         swap: The layer, and what it has become.
         affine: The gamma and beta to start from.
+        values: Of the batch normalization.
     """
 
-    def __init__(self, swap: Swap, affine: Affine) -> None:
+    def __init__(self, swap: Swap, affine: Affine, values: BatchNormValues) -> None:
         self.swap = swap
+        self._values = values
         self.affine = affine
         self.fitted = False
         self.sums = ChannelSums(swap.layer.name)
         self._targets: list[Tensor] = []
-        swap.to_original()
-        self._original = values_of(swap.layer)
-        swap.to_replacement()
 
     @property
     def error(self) -> float | None:
@@ -95,7 +94,7 @@ class LayerFit:
     @property
     def spread(self) -> float | None:
         """How many times as much as in training the batch normalization's outputs varied; None if no data came by."""
-        return self.sums.relative_spread(self._original) if self.sums.count else None
+        return self.sums.relative_spread(self._values) if self.sums.count else None
 
     def watch_original(self) -> None:
         """Makes the layer the batch normalization, and keeps what it puts out."""
@@ -159,7 +158,7 @@ def doubt_data(fits: Iterable[LayerFit]) -> tuple[str, ...]:
     if not spreads or 1 / _USUAL < (spread := float(np.median(spreads))) < _USUAL:
         return ()
     return (
-        f"On the calibration data the outputs of BatchNormalization vary {spread:.2g} times as much as in training: "
+        f"On the calibration data the outputs of BatchNormalization vary {spread:.3g} times as much as in training: "
         "are the data prepared as the model's inputs were, and scaled (0 to 255, or 0 to 1)?",
     )
 

@@ -109,7 +109,10 @@ def _read_images(folder: Path, model: keras.Model, preprocess: Preprocess | None
 def _prepared(images: np.ndarray, preprocess: Preprocess, data_format: str, channels: int) -> np.ndarray:
     try:
         return preprocess(images.astype("float32"), data_format=data_format)
-    except (IndexError, ValueError) as error:  # most take the mean colour away
+    except (IndexError, ValueError) as error:
+        if channels == 3:
+            raise
+        # Most take the mean colour away.
         raise ValueError(
             f"`preprocess` must be for images of {channels} channels, as the model takes. Use `rescale`, or give the "
             f"prepared inputs as an .npy file. Received: a function that fails with: {error}"

@@ -98,9 +98,12 @@ def _groups(text: str) -> str | int:
 
 def _factor(text: str) -> float:
     try:
-        return float(Fraction(text))
-    except (ValueError, ZeroDivisionError):
-        raise argparse.ArgumentTypeError(f"must be a number, as 1/255 or 0.5. Received: {text}") from None
+        factor = float(Fraction(text))
+    except (ValueError, ArithmeticError):
+        factor = 0.0
+    if factor <= 0:
+        raise argparse.ArgumentTypeError(f"must be a number above 0, as 1/255 or 0.5. Received: {text}")
+    return factor
 
 
 def _check(arguments: argparse.Namespace) -> None:

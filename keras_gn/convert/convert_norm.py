@@ -153,7 +153,7 @@ def _calibrate(
     """Fits the layers to the data, if there is any; the relative error of each layer that data reached, and notes."""
     if not batches or not entries:
         return {}, ()
-    fits = {entry.plan.path: LayerFit(entry.swap, entry.affine) for entry in entries}
+    fits = {entry.plan.path: LayerFit(entry.swap, entry.affine, entry.values) for entry in entries}
     calibrate(model, list(fits.values()), batches, verbose=verbose)
     for fit in fits.values():
         set_affine(fit.swap.layer, fit.affine)

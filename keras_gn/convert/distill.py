@@ -74,13 +74,13 @@ def distill(
     (50, True)
     """
     _check_arguments(teacher, student, steps=steps, batch_size=batch_size, learning_rate=learning_rate)
+    _check_roles(teacher, student)
     batches = read_calibration_data(data, teacher, batch_size=batch_size, limit=steps * batch_size)
     pairs = converted_pairs(teacher, student) if match_layers else []
     teach, learn = runner(teacher, [layer for layer, _ in pairs]), runner(student, [layer for _, layer in pairs])
     targets = outputs_for(teach, batches)
     _check_outputs(targets[0], outputs_for(learn, batches[:1])[0])
     _check_weights(teacher, student)
-    _check_roles(teacher, student)
     lesson = Lesson(student, teach, learn, output_losses(targets, loss))
     before = student.get_weights()
     try:

@@ -12,17 +12,18 @@ from keras_gn.convert.plan import Kept, LayerPlan, Plan
 from keras_gn.convert.swap import Swap
 from keras_gn.convert.targets import Target, replacement
 from keras_gn.convert.traced import refuse_traced
-from keras_gn.convert.transfer import Affine, affine_of, values_of
+from keras_gn.convert.transfer import Affine, BatchNormValues, affine_of, values_of
 from keras_gn.convert.tree import find_layers
 
 
 @dataclass(frozen=True)
 class Rewritten:
-    """A layer that has become another one, and its gamma and beta."""
+    """A layer that has become another one, its gamma and beta, and the values that it had."""
 
     plan: LayerPlan
     swap: Swap
     affine: Affine
+    values: BatchNormValues
 
 
 @contextmanager
@@ -56,7 +57,7 @@ def _prepare(plan: LayerPlan, target: Target, *, weights: str) -> Rewritten:
         affine = Affine(gamma=values.gamma, beta=values.beta)
     else:
         affine = affine_of(made)
-    return Rewritten(plan=plan, swap=Swap(plan.layer, made), affine=affine)
+    return Rewritten(plan=plan, swap=Swap(plan.layer, made), affine=affine, values=values)
 
 
 def set_affine(layer: keras.layers.Layer, affine: Affine) -> None:

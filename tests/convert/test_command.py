@@ -151,9 +151,14 @@ def test_values_may_be_scaled(inputs, model, tmp_path, capsys):
 
 
 def test_options_that_are_no_numbers(capsys):
-    for option, rule in (("--groups", "must be auto or a whole number"), ("--rescale", "must be a number, as 1/255")):
+    for option, value, rule in (
+        ("--groups", "many", "must be auto or a whole number"),
+        ("--rescale", "many", "must be a number above 0, as 1/255"),
+        ("--rescale", "0", "must be a number above 0"),
+        ("--rescale", "1e400", "must be a number above 0"),
+    ):
         with pytest.raises(SystemExit):
-            main(["model.keras", "-o", "out.keras", option, "many"])
+            main(["model.keras", "-o", "out.keras", option, value])
         assert f"argument {option}: {rule}" in capsys.readouterr().err
 
 

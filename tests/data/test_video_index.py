@@ -9,12 +9,14 @@ import pytest
 from zoo.data.video_index import VideoIndex, index_packets
 
 
-def index_of(stamps, *, keys=(0,), hidden=(), container_format: str = "mov,mp4", rate: int | None = 50) -> VideoIndex:
+def index_of(stamps, *, keys=(0,), hidden=(), form="mov,mp4", rate: int | None = 50, is_reordered=True) -> VideoIndex:
     packets = [
         SimpleNamespace(pts=stamp, is_keyframe=place in keys, is_discard=place in hidden)
         for place, stamp in enumerate(stamps)
     ]
-    return index_packets(packets, container_format=container_format, time_base=Fraction(1, 10), rate=rate)
+    return index_packets(
+        packets, container_format=form, time_base=Fraction(1, 10), rate=rate, is_reordered=is_reordered
+    )
 
 
 def test_frames_are_numbered_as_they_are_shown():
@@ -34,18 +36,18 @@ def test_hidden_frames_have_no_number_but_may_be_key_frames():
 
 
 @pytest.mark.parametrize(
-    ("stamps", "container_format", "is_trusted"),
+    ("stamps", "form", "is_reordered", "is_trusted"),
     [
-        ([0, 2, 1], "mov,mp4", True),
-        ([0, 2, 1], "avi", False),
-        ([0, 1, 2], "avi", True),
-        ([0, None, 2], "mov,mp4", False),
-        ([None, None, None], "h264", False),
-        ([0, 1, 1], "mov,mp4", False),
+        ([0, 2, 1], "mov,mp4", True, True),
+        ([0, 1, 2], "avi", True, False),
+        ([0, 1, 2], "avi", False, True),
+        ([0, None, 2], "mov,mp4", True, False),
+        ([None, None, None], "h264", False, False),
+        ([0, 1, 1], "mov,mp4", False, False),
     ],
 )
-def test_stamps_that_are_believed(stamps, container_format, is_trusted):
-    index = index_of(stamps, container_format=container_format)
+def test_stamps_that_are_believed(stamps, form, is_reordered, is_trusted):
+    index = index_of(stamps, form=form, is_reordered=is_reordered)
     assert (index.stamps is not None) == is_trusted
     if not is_trusted:
         np.testing.assert_allclose(index.times, [0, 0.02, 0.04])

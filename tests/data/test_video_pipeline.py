@@ -260,7 +260,7 @@ def test_bad_videos_are_skipped_and_logged_once(partly_bad, caplog):
         batches = video_evaluation_batches(skipping, DENSE, batch_size=2, meter=meter)
         for _ in range(2):
             assert [number for _, labels in batches.as_numpy_iterator() for number in labels["video"]] == good
-            assert str(meter.take()).endswith("2 videos could not be decoded and were left out")
+            assert str(meter.take()).endswith("; 2 times a video could not be decoded and was left out")
         training = video_training_batches(skipping, DENSE, batch_size=7, seed=0)
         for labels in take(training, 2)[1]:
             assert sorted(labels[:5]) == good

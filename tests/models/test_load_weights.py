@@ -160,6 +160,12 @@ def test_a_detector_for_other_classes_keeps_all_but_what_is_for_each(tmp_path: P
                     np.testing.assert_array_equal(taken, given, err_msg=new.name)
 
 
+def test_boxes_for_each_class_and_for_all_are_another_architecture(tmp_path: Path) -> None:
+    path = save(zoo.build("mask_rcnn_resnet18_fpn", class_agnostic_boxes=True, **DETECTOR), tmp_path / "model.keras")
+    with pytest.raises(UserError, match=r"differs in 1 layers: 'box_deltas'"):
+        zoo.build("mask_rcnn_resnet18_fpn", weights=path, other_classes=True, **DETECTOR)
+
+
 def test_a_classifier_for_other_classes_keeps_all_but_the_logits(tmp_path: Path) -> None:
     given = randomized(zoo.build("resnet18", **SMALL))
     path = save(given, tmp_path / "model.keras")

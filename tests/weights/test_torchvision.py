@@ -85,6 +85,11 @@ def test_some_of_the_classes_keep_their_order() -> None:
     assert np.array(model.mask_head.get_layer("mask_logits").kernel)[0, 0, 0].tolist() == [5, 3]
 
 
+def test_classes_that_the_weights_have_not() -> None:
+    with pytest.raises(UserError, match=r"`classes` must be numbers of classes that.* have, 1 to 2.*\[1, 3\]"):
+        load_torchvision(build(), random_state(), classes=[1, 3])
+
+
 @pytest.mark.parametrize("classes", [[1], [1, 1], [0, 2]])
 def test_classes_are_checked(classes: list[int]) -> None:
     with pytest.raises(UserError, match=r"`classes` must be 2 different numbers above 0.*Received: classes=\["):

@@ -35,7 +35,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--data-dir", metavar="DIR", help="where the data lies")
     parser.add_argument("--on-corrupt", metavar="NAME", help="a corrupt image: refuse or skip (default: as trained)")
     parser.add_argument("--views", metavar="CLIPSxCROPS", help="of a video, as 10x1 or 10x3 (default: as trained)")
-    parser.add_argument("--batch-size", type=int, metavar="N", help="images at a time")
+    parser.add_argument(
+        "--batch-size", type=int, metavar="N", help="images at a time, on one device (default: as trained)"
+    )
     parser.add_argument("--output", type=Path, metavar="DIR", help="where to write the results")
     return command.run(evaluate, parser.parse_args(argv))
 
@@ -76,7 +78,10 @@ def _score_saved_model(arguments: argparse.Namespace) -> tuple[Evaluation, Path]
         signatures = tf.saved_model.load(str(arguments.saved_model)).signatures
     except (OSError, tf.errors.OpError) as error:
         raise UserError(f"`saved_model` can't be read: {error}. Export it again.") from error
-    task, config = _task(arguments, TrainConfig.from_json(metadata["training"]), metadata)
+    trained = TrainConfig.from_json(metadata["training"])
+    if trained.views is not None:  # the SavedModel cuts out the middle
+        trained = dataclasses.replace(trained, views=trained.views.partition("x")[0] + "x1")
+    task, config = _task(arguments, trained, metadata)
     evaluation = evaluate_signatures(signatures, task, arguments.split, batch_size=config.batch_size)
     path = arguments.saved_model.resolve()
     return evaluation, path.with_name(f"{path.name}.evaluation")
@@ -96,7 +101,7 @@ def _task(
     if arguments.dataset is not None:
         changes = {"data_dir": None, **changes, "dataset": arguments.dataset}
     config = dataclasses.replace(trained, **changes)
-    refuse_foreign_fields(config)
+    refuse_foreign_fields(config, given=changes)
     dataset = load_dataset(config)
     refuse_other_classes(config, dataset, described)
     as_trained = dataclasses.replace(trained, views=config.views)

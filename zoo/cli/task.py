@@ -1,7 +1,7 @@
 """From a configuration to its task."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,11 +88,11 @@ def refuse_unknown_names(config: TrainConfig) -> None:
     prepared_spec(config)
 
 
-def refuse_foreign_fields(config: TrainConfig) -> None:
-    """Refuses fields that mean nothing to the task of `config`."""
+def refuse_foreign_fields(config: TrainConfig, *, given: Collection[str] | None = None) -> None:
+    """Refuses fields, of those given, that mean nothing to the task of `config`."""
     task = task_name(config)
     for name in _KINDS[task].foreign:
-        if getattr(config, name):
+        if getattr(config, name) and (given is None or name in given):
             raise UserError(
                 f"`{name}` says nothing to {task.replace('_', ' ')}. Received: {name}={getattr(config, name)!r} with "
                 f"the data set {config.dataset}. Leave it out."

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import keras
+
 from zoo.cli import command
 from zoo.cli.arguments import add_config_arguments, config_overrides
 from zoo.cli.export import export_run
@@ -112,9 +114,16 @@ def _run_to_train(arguments: argparse.Namespace) -> tuple[TrainConfig, Path, boo
 
 
 def _finish(task: Task, folder: RunFolder, *, batch_size: int) -> None:
-    """Exports the best model and scores it on every held-out split."""
+    """Exports the best model and scores it on every held-out split; neither waits for the other to succeed."""
     model = folder.load_best_model()
-    export_run(folder, model)
+    try:
+        export_run(folder, model)
+    finally:
+        metrics = _score(model, task, folder, batch_size=batch_size)
+    sys.stdout.write(_summary(task, metrics, folder))
+
+
+def _score(model: keras.Model, task: Task, folder: RunFolder, *, batch_size: int) -> dict[str, dict[str, float]]:
     metrics = {}
     for split in ("validation", "test"):
         if task.examples(split):
@@ -122,7 +131,7 @@ def _finish(task: Task, folder: RunFolder, *, batch_size: int) -> None:
             save_evaluation(evaluation, folder.evaluation / split)
             metrics[split] = evaluation.metrics
     write_json(folder.metrics_file, metrics)
-    sys.stdout.write(_summary(task, metrics, folder))
+    return metrics
 
 
 def _summary(task: Task, metrics: dict[str, dict[str, float]], folder: RunFolder) -> str:

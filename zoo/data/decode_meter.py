@@ -16,7 +16,7 @@ class DecodeRates:
         busy: seconds that threads spent on it, all of them together.
         elapsed: seconds that went by.
         threads: that may decode at a time.
-        left_out: videos that could not be decoded.
+        left_out: how often a video could not be decoded.
 
     >>> print(DecodeRates(videos=10, decoded=480, kept=320, busy=4.0, elapsed=10.0, threads=2))
     clips took 32 frames/s, decoding could give 160 on 2 threads (1.5 decoded for each one kept)
@@ -41,9 +41,9 @@ class DecodeRates:
         return self.kept / self.busy * self.threads if self.busy else 0.0
 
     def __str__(self) -> str:
+        lost = f"; {self.left_out} times a video could not be decoded and was left out" if self.left_out else ""
         if not self.kept:
-            return "no video was decoded"
-        lost = f"; {self.left_out} videos could not be decoded and were left out" if self.left_out else ""
+            return f"no video was decoded{lost}"
         return (
             f"clips took {self.taken_per_second:,.0f} frames/s, decoding could give {self.possible_per_second:,.0f} on "
             f"{self.threads} threads ({self.decoded / self.kept:.1f} decoded for each one kept){lost}"

@@ -27,7 +27,7 @@ from zoo.data.outlines import Outline, rasterize
 from zoo.errors import unknown_name
 
 _LOG = logging.getLogger(__name__)
-# More rows for objects than any image of COCO needs several times over: their product with the anchors fills memory.
+# Five times what any image of COCO needs. The product with the number of anchors fills memory.
 _MANY_OBJECTS = 500
 
 

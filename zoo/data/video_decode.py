@@ -112,14 +112,19 @@ class Video:
             raise VideoError("it is no file")
         # Bytes that are no text in the names of things are nothing to fail for.
         self._container = av.open(self._path, timeout=self._limit, metadata_errors="replace")
+        try:
+            self._open_stream()
+        except BaseException:
+            self.close()
+            raise
+
+    def _open_stream(self) -> None:
         streams = [each for each in self._container.streams.video if not each.disposition & Disposition.attached_pic]
         if not streams:
-            self.close()
             raise VideoError("it has no video")
         self._stream = streams[0]
         self._decoder = self._stream.codec_context
         if self._decoder is None:
-            self.close()
             raise VideoError("FFmpeg doesn't know its codec")
         # Several videos are decoded at a time, and two threads for one frame take more together than one.
         self._decoder.thread_count = 1

@@ -25,8 +25,9 @@ SHOWN = 5
 # How the names of a detector's backbone begin, whichever of its parts they are in, and what a classifier adds.
 BACKBONE = ("stem_", "stage")
 LOGITS = "logits"
-# Layers with outputs for each class, of classifiers and detectors.
-OF_CLASSES = (LOGITS, "class_logits", "box_deltas", "mask_logits")
+# Layers with outputs for each class, of classifiers and detectors; the first ones tell how many classes there are.
+COUNTING = (LOGITS, "class_logits")
+OF_CLASSES = (*COUNTING, "box_deltas", "mask_logits")
 
 
 def load_weights(model: keras.Model, weights: Weights, *, other_classes: bool = False) -> None:
@@ -66,13 +67,13 @@ def _without(layers: Mapping[str, Any], names: Collection[str]) -> dict[str, Any
 
 
 def _of_other_classes(layers: Mapping[str, keras.Layer], saved: Mapping[str, SavedLayer]) -> list[str]:
-    """The layers that differ in the number of classes only."""
+    """The layers that differ in the number of classes only, if there is another number."""
     found = []
     for name in (name for name in OF_CLASSES if name in layers and name in saved):
         own, other = _shapes(layers[name]), saved[name].shapes()
         if own != other and [shape[:-1] for shape in own] == [shape[:-1] for shape in other]:
             found.append(name)
-    return found
+    return found if set(COUNTING) & set(found) else []
 
 
 def _load(

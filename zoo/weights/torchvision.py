@@ -104,8 +104,15 @@ def _of_classes(state: Mapping[str, np.ndarray], classes: Sequence[int]) -> dict
 
     def rows(name: str, array: np.ndarray) -> np.ndarray:
         per_class = next((count for prefix, count in _ROWS.items() if name.startswith(prefix)), 0)
+        if not per_class:
+            return array
         numbers = (kept[:, None] * per_class + np.arange(per_class)).ravel()
-        return array[numbers] if per_class and numbers.max() < len(array) else array
+        if numbers.max() >= len(array):
+            raise UserError(
+                f"`classes` must be numbers of classes that the weights have, 1 to {len(array) // per_class - 1}. "
+                f"Received: classes={list(classes)}, for '{name}' with {len(array)} rows"
+            )
+        return array[numbers]
 
     return {name: rows(name, array) for name, array in state.items()}
 

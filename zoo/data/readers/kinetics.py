@@ -54,8 +54,9 @@ def read(data_dir: Path, spec: DatasetSpec, *, on_corrupt: OnCorrupt) -> Found:
     """
     report = DefectReport()
     rows: list[_Row] = []
+    seen: set[str] = set()
     for path in _lists(data_dir, spec):
-        rows += _rows(path, report, seen={row.stem for row in rows})
+        rows += _rows(path, report, seen)
     if not rows:
         raise UserError(
             f"Kinetics' lists must have clips with labels. Received: none in the lists of {data_dir}. {spec.how_to_get}"
@@ -106,7 +107,7 @@ def _is_list(path: Path) -> bool:
 
 
 def _rows(path: Path, report: DefectReport, seen: set[str]) -> Iterator[_Row]:
-    """The clips of a list that have what they need, without those that were seen."""
+    """The clips of a list that have what they need, without those in `seen`, to which they are added."""
     of_list = _SPLIT_IN_NAME.search(path.stem.lower())
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         for entry in csv.DictReader(file):
