@@ -75,7 +75,7 @@ def main() -> int:
     folder, data = arguments.output, arguments.folder
     try:
         run("train.py", *options, "--data-dir", str(data), "--output", str(folder))
-        training = scores(folder, data, of="run", split="train")
+        training = {} if arguments.quick else scores(folder, data, of="run", split="train")
         validation = scores(folder, data, of="run", split="validation")
         served = scores(folder, data, of="saved-model", split="validation")
     except subprocess.CalledProcessError as error:

@@ -1,5 +1,7 @@
 """A few steps of training in which a converted model learns to say what the original one says."""
 
+import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -11,6 +13,11 @@ from keras_gn.convert.lesson import Lesson, converted_pairs, outputs_for, runner
 from keras_gn.convert.output_losses import output_losses
 from keras_gn.convert.report import add_note
 from keras_gn.convert.tree import find_layers
+
+# Of so many batches one isn't learned, and tells whether the student has come nearer.
+_HELD_OUT = 8
+# How many times its former loss a student may have on them, which are few; and a loss that says nothing.
+_ASTRAY, _NEGLIGIBLE = 2.0, 1e-4
 
 
 def distill(
@@ -38,6 +45,10 @@ def distill(
     and, with `match_layers`, the mean of mean((s - t)^2) / variance(t) over the outputs of the converted layers: a
     sample says much more in all of them than in the last ones, which is why a few hundred are enough.
 
+    Of eight batches or more, every eighth is not learned. If the loss of the outputs on these ends more than twice as
+    large as it was, the student gets its former weights back, with a warning: all weights of a large model may be
+    moved too far, or learn a few samples by heart.
+
     Data, up to steps * batch_size samples, are kept in memory.
 
     Args:
@@ -54,6 +65,9 @@ def distill(
         mixup: Whether every other sample of a step is a mixture, u x_i + (1 - u) x_j, of two samples of its batch,
             with u uniform from 0 to 1. Only if all inputs are of floating point.
         verbose: Whether to show a progress bar.
+
+    Warns:
+        UserWarning: The student has its former weights again, for it went away from its teacher.
 
     Returns:
         The loss of each step, `[steps]`, float64.
@@ -81,10 +95,15 @@ def distill(
     targets = outputs_for(teach, batches)
     _check_outputs(targets[0], outputs_for(learn, batches[:1])[0])
     _check_weights(teacher, student)
-    lesson = Lesson(student, teach, learn, output_losses(targets, loss))
+    of_outputs = output_losses(targets, loss)
+    lesson = Lesson(student, teach, learn, of_outputs)
+    judge = Lesson(student, runner(teacher, []), runner(student, []), of_outputs)
+    lessons, exams = _held_out(batches)
     before = student.get_weights()
     try:
-        losses = lesson.give(batches, steps=steps, learning_rate=learning_rate, mixup=mixup, verbose=verbose)
+        far = judge.loss_on(exams)
+        losses = lesson.give(lessons, steps=steps, learning_rate=learning_rate, mixup=mixup, verbose=verbose)
+        near = judge.loss_on(exams)
     except FloatingPointError as error:
         student.set_weights(before)
         raise ValueError(
@@ -96,8 +115,21 @@ def distill(
         if pairs:
             error.add_note("`student` has its former weights again. match_layers=False may help.")
         raise
-    add_note(student, f"Distilled for {steps} steps after that: all of its trainable weights may have changed.")
+    if near < _ASTRAY * far + _NEGLIGIBLE:
+        add_note(student, f"Distilled for {steps} steps after that: all of its trainable weights may have changed.")
+    else:
+        student.set_weights(before)
+        note = f"Distillation was taken back: the outputs' loss went from {far:.3g} to {near:.3g} on data not learned."
+        add_note(student, note)
+        warnings.warn(f"{note} Try a smaller `learning_rate`, or more data. Received: {learning_rate}", stacklevel=2)
     return losses
+
+
+def _held_out(batches: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
+    """The batches to learn and those to judge by: the same ones where there are few."""
+    if len(batches) < _HELD_OUT:
+        return batches, batches
+    return [batch for index, batch in enumerate(batches) if index % _HELD_OUT], batches[::_HELD_OUT]
 
 
 def _check_arguments(teacher: Any, student: Any, *, steps: Any, batch_size: Any, learning_rate: Any) -> None:

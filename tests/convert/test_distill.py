@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from keras_gn.convert import conversion_report, convert_bn_to_gn, distill
+from keras_gn.convert.distill import _held_out
 from keras_gn.layers import GroupNormalization
 from zoo import data
 
@@ -47,6 +48,23 @@ def perturbed(teacher):
         if isinstance(layer, GroupNormalization):
             layer.set_weights([w + generator.normal(0, 1.0, w.shape) for w in layer.get_weights()])
     return student
+
+
+@pytest.mark.parametrize("samples", [64, 320])
+def test_a_student_that_goes_astray_is_taken_back(samples):
+    original = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(16, 3), keras.layers.BatchNormalization()])
+    converted = convert_bn_to_gn(original)
+    before, images = converted.get_weights(), GENERATOR.random((samples, 8, 8, 1))
+    with pytest.warns(UserWarning, match=r"Distillation was taken back: .*smaller `learning_rate`.*Received: 30"):
+        losses = distill(original, converted, images, steps=10, learning_rate=30.0)
+    assert len(losses) == 10
+    assert_same_numbers(converted.get_weights(), before)
+    assert conversion_report(converted).notes[-1].startswith("Distillation was taken back")
+
+
+def test_every_eighth_batch_is_not_learned():
+    assert _held_out(list(range(7))) == (list(range(7)), list(range(7)))
+    assert _held_out(list(range(17))) == ([n for n in range(17) if n % 8], [0, 8, 16])
 
 
 def test_the_original_is_not_taken_for_the_student():
